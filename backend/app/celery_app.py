@@ -1,0 +1,195 @@
+"""The Celery application: every setting, the queues, the routes, the schedule, `debug_task`."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from typing import Any
+
+import redis
+from celery import Celery, Task, signals
+from kombu import Queue
+
+from app import embedded, logs, settings
+
+QUEUES = ("video_generation", "batch_processing", "maintenance")
+DEFAULT_QUEUE = "maintenance"
+HARD_LIMIT_GRACE = 60
+"""Seconds between a task's soft time limit and the one that kills it."""
+
+STAGE_LIMITS = {
+    "generate_script_task": "script_time_limit",
+    "generate_assets_task": "assets_time_limit",
+    "render_video_task": "render_time_limit",
+    "generate_thumbnail_task": "thumbnail_time_limit",
+    "upload_to_youtube_task": "upload_time_limit",
+}
+"""Stage task → the setting that holds its soft limit in seconds."""
+
+
+class PipelineApp(Celery):
+    """Celery that finds its Redis by itself: the user's, or the embedded stack's."""
+
+    in_worker = False
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a task; where there is no Redis at all, the embedded stack is started first."""
+        self.reach()
+        return super().send_task(*args, **kwargs)
+
+    def reach(self) -> None:
+        """Make sure there is a Redis to talk to, and talk to that one; a worker has its own."""
+        if self.in_worker:
+            return
+        url = embedded.ensure()
+        if vars(self).get("configured") and self.conf.broker_url != url:
+            self._redirect(url)
+
+    @property
+    def redis(self) -> redis.Redis:
+        """The result backend's connection, for our own keys beside the results."""
+        backend: Any = self.backend
+        client: redis.Redis = backend.client
+        return client
+
+    def _redirect(self, url: str) -> None:
+        """Leave an address that went away: the stack ended, and another began."""
+        self.conf.update(broker_url=url, result_backend=_backend(url))
+        # Celery has no public way to drop the pools and the backend of an earlier address
+        vars(self).update(_pool=None, _backend=None)
+        vars(self.amqp).update(_producer_pool=None)
+
+
+def _backend(broker: str) -> str:
+    own = settings.get().celery_result_backend
+    return own.get_secret_value() if own is not None else broker
+
+
+def _configuration() -> dict[str, Any]:
+    """Return every setting; read when the application is first used, not when it is imported.
+
+    Why each: docs/operations.md, "Celery settings".
+    """
+    url = embedded.address()
+    return {
+        "broker_url": url,
+        "result_backend": _backend(url),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": 120,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "priority_steps": list(range(10)),
+            "queue_order_strategy": "priority",
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        "result_backend_always_retry": True,
+        "result_backend_transport_options": {
+            "retry_policy": {
+                "max_retries": None,
+                "interval_start": 0.2,
+                "interval_step": 0.2,
+                "interval_max": 2,
+            }
+        },
+        "redis_socket_timeout": 30,
+        "redis_socket_connect_timeout": 5,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 10,
+        "result_expires": 7 * 86400,
+        "result_extended": True,
+        "task_publish_retry_policy": {
+            "max_retries": 100,
+            "interval_start": 0.1,
+            "interval_step": 0.2,
+            "interval_max": 1.0,
+        },
+        "task_acks_late": False,
+        "task_track_started": True,
+        "task_inherit_parent_priority": True,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "worker_soft_shutdown_timeout": 0,
+        "worker_hijack_root_logger": False,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_queues": [Queue(name) for name in QUEUES],
+        "task_default_queue": DEFAULT_QUEUE,
+        "task_create_missing_queues": False,
+        "task_routes": _routes(),
+        "task_soft_time_limit": settings.get().maintenance_time_limit,
+        "task_time_limit": settings.get().maintenance_time_limit + HARD_LIMIT_GRACE,
+        "task_annotations": _limits(),
+        "beat_schedule": {
+            "sync-quotas": {
+                "task": "app.tasks.sync_quotas",
+                "schedule": 3600.0,
+                "options": {"expires": 3300},
+            }
+        },
+        "beat_schedule_filename": str(settings.get().run_dir / "beat-schedule"),
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+
+
+def _routes() -> dict[str, dict[str, str]]:
+    routes = {f"app.tasks.{name}": {"queue": "video_generation"} for name in STAGE_LIMITS}
+    routes["app.tasks.batch_processing_task"] = {"queue": "batch_processing"}
+    return routes
+
+
+def _limits() -> dict[str, dict[str, int]]:
+    config = settings.get()
+    limits = {
+        f"app.tasks.{name}": getattr(config, setting) for name, setting in STAGE_LIMITS.items()
+    }
+    return {
+        name: {"soft_time_limit": soft, "time_limit": soft + HARD_LIMIT_GRACE}
+        for name, soft in limits.items()
+    }
+
+
+celery_app = PipelineApp("reelchain", include=["app.tasks"])
+celery_app.add_defaults(_configuration)
+app = celery_app
+
+
+@signals.setup_logging.connect
+def _setup_logging(loglevel: int | str | None = None, **_: Any) -> None:
+    level = loglevel if isinstance(loglevel, str) else logging.getLevelName(loglevel or "INFO")
+    logs.setup(level)
+
+
+@signals.celeryd_init.connect
+def _make_folders(**_: Any) -> None:
+    celery_app.in_worker = True
+    settings.get().run_dir.mkdir(parents=True, exist_ok=True)
+
+
+@signals.beat_init.connect
+def _make_folders_of_beat(**_: Any) -> None:
+    celery_app.in_worker = True
+    settings.get().run_dir.mkdir(parents=True, exist_ok=True)
+
+
+@celery_app.task(bind=True, name="app.celery_app.debug_task")
+def debug_task(self: Task[Any, Any]) -> dict[str, Any]:
+    """Prove that a worker takes tasks: return its name, the queue used and the Redis version."""
+    info: Any = celery_app.redis.info("server")
+    delivery = self.request.delivery_info or {}
+    return {
+        "task_id": self.request.id,
+        "worker": self.request.hostname,
+        "queue": delivery.get("routing_key"),
+        "redis_version": info.get("redis_version"),
+        "python": platform.python_version(),
+    }

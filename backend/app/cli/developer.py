@@ -1,0 +1,59 @@
+"""Commands for those who change Reelchain: test, bench."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Annotated
+
+import typer
+
+from app import settings
+from app.errors import InputError
+
+PASS_ON = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": ["--help"],
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(context_settings=PASS_ON)(test)
+    app.command(context_settings=PASS_ON)(bench)
+
+
+def test(context: typer.Context) -> None:
+    """Run the whole test suite; takes pytest's options, such as `-m "not slow"`."""
+    import os
+
+    import pytest
+
+    os.chdir(settings.ROOT)
+    sys.exit(pytest.main(context.args))
+
+
+def bench(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which benchmark; `list` names them.")] = "list",
+) -> None:
+    """Measure something and print medians and ratios; options go to the benchmark."""
+    folder = settings.ROOT / "benchmarks"
+    known = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    if name == "list":
+        sys.stdout.write("\n".join(known) + "\n")
+        return
+    if name not in known:
+        raise InputError(
+            "bench_unknown",
+            f"There is no benchmark {name!r}.",
+            f"Choose one of: {', '.join(known)}.",
+        )
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", folder / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise InputError("bench_unknown", f"{name}.py can't be loaded.", "Look at the file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    spec.loader.exec_module(module)
+    sys.exit(module.main(context.args))

@@ -1,0 +1,254 @@
+"""Commands about projects: demo, make, new, run, watch, show, ls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import errors, pipeline, settings
+from app.cli import output
+from app.project import STAGE_ORDER, Project
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Id = Annotated[str, typer.Argument(help="The project's number; see `reelchain ls`.", metavar="ID")]
+What = Annotated[
+    str, typer.Argument(help="A topic, or a story: .md, .txt or .yaml.", metavar="TOPIC|FILE")
+]
+Language = Annotated[
+    str | None, typer.Option(help="en or zh-TW; found out from the text otherwise.")
+]
+Shape = Annotated[str | None, typer.Option(help="16:9, 9:16 or 1:1.")]
+Style = Annotated[str | None, typer.Option(help="A named style.")]
+Voice = Annotated[str | None, typer.Option(help="A voice's name.")]
+Length = Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")]
+Music = Annotated[str | None, typer.Option(help="auto or none.")]
+Title = Annotated[str | None, typer.Option(help="The video's title.")]
+Captions = Annotated[
+    bool | None, typer.Option("--captions/--no-captions", help="Burn captions into the picture.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (demo, make, new, run, watch, show):
+        app.command()(command)
+    app.command("ls")(list_projects)
+
+
+def _overrides(**given: object) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def demo(
+    language: Annotated[str, typer.Option(help="en or zh-TW.")] = "en",
+    json: Json = False,
+) -> None:
+    """Make a narrated video from a story and pictures that ship with the project."""
+    from app.language import normalise
+
+    folder = Path(pipeline.__file__).parent / "demo"
+    story = folder / ("story.zh-TW.md" if normalise(language) == "zh-TW" else "story.md")
+    project = pipeline.project_of_file(story) or pipeline.create_project(story)
+    _run(project, as_json=json)
+
+
+def make(
+    what: What,
+    new: Annotated[
+        bool, typer.Option("--new", help="Make another project of the same file.")
+    ] = False,
+    language: Language = None,
+    shape: Shape = None,
+    style: Style = None,
+    voice: Voice = None,
+    length: Length = None,
+    music: Music = None,
+    title: Title = None,
+    captions: Captions = None,
+    json: Json = False,
+) -> None:
+    """Make a video: create the project (or update that of the same file), run it, watch it.
+
+    A file that was made before updates its project, and only what changed is made anew.
+    A topic is always a new project.
+    """
+    given = _overrides(
+        language=language, shape=shape, style=style, voice=voice,
+        length=length, music=music, title=title, captions=captions,
+    )  # fmt: skip
+    if not pipeline.is_file_argument(what):
+        project = pipeline.create_project({"topic": what}, overrides=given)
+    elif not new and (known := pipeline.project_of_file(what)) is not None:
+        project = pipeline.update_project(known.id, what, overrides=given)
+    else:
+        project = pipeline.create_project(what, overrides=given)
+    _run(project, as_json=json)
+
+
+def new(
+    what: What,
+    language: Language = None,
+    shape: Shape = None,
+    style: Style = None,
+    voice: Voice = None,
+    length: Length = None,
+    music: Music = None,
+    title: Title = None,
+    captions: Captions = None,
+    json: Json = False,
+) -> None:
+    """Create a project without starting it; prints its number."""
+    given = _overrides(
+        language=language, shape=shape, style=style, voice=voice,
+        length=length, music=music, title=title, captions=captions,
+    )  # fmt: skip
+    source = what if pipeline.is_file_argument(what) else {"topic": what}
+    project = pipeline.create_project(source, overrides=given)
+    document = {"project_id": project.id, "folder": str(project.folder)}
+    output.facts(document, as_json=json, lines=[str(project.id)])
+
+
+def run(
+    project_id: Id,
+    from_stage: Annotated[
+        str | None, typer.Option("--from", help=f"Remake from: {', '.join(STAGE_ORDER)}.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run a project, or go on with it: what is made already is not made again."""
+    _run(pipeline.open_project(project_id), as_json=json, from_stage=from_stage)
+
+
+def _run(project: Project, *, as_json: bool, from_stage: Any = None) -> None:
+    outcome = _started(project, from_stage)
+    if outcome is None:
+        _watch(project)
+    status = pipeline.status(project.id)
+    output.facts(_outcome(status), as_json=as_json, lines=_where(status))
+
+
+def _started(project: Project, from_stage: Any) -> Any:
+    """Start the project; return its outcome if it was complete already."""
+    with output.waiting("Starting the workers…"):
+        result = pipeline.start(project.id, from_stage=from_stage)
+    return result.get() if type(result).__name__ == "EagerResult" else None
+
+
+def _watch(project: Project) -> None:
+    """Show the run to its end.
+
+    Raises:
+        ReelchainError: What ended it.
+    """
+    from app.tasks import subscribe_progress
+
+    try:
+        last = output.follow(subscribe_progress(project.id))
+    except KeyboardInterrupt:
+        output.note(
+            f"\nThe work goes on. Watch it with `reelchain watch {project.id}`, "
+            f"see where it is with `reelchain show {project.id}`."
+        )
+        sys.exit(0)
+    fact = last.get("error")
+    if last.get("status") == "failed" and fact:
+        raise errors.rebuild(fact["type"], fact["code"], fact["message"], fact["hint"])
+
+
+def _outcome(status: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(status["folder"])
+    return {
+        "project_id": status["project_id"],
+        "status": status["status"],
+        "title": status["title"],
+        "folder": status["folder"],
+        "files": {role: str(folder / path) for role, path in status["artifacts"].items()},
+        "video_url": (status["publication"] or {}).get("url"),
+        "seconds": round(sum(stage["seconds"] for stage in status["stages"].values()), 2),
+        "video_seconds": status["stages"]["video_rendering"]["facts"].get("seconds"),
+        "warnings": _warnings(status),
+    }
+
+
+def _warnings(status: dict[str, Any]) -> list[str]:
+    return [text for stage in status["stages"].values() for text in stage["warnings"]]
+
+
+def _where(status: dict[str, Any]) -> Iterator[str]:
+    facts = _outcome(status)
+    length = facts["video_seconds"]
+    yield f"Project {facts['project_id']}: {facts['title']}"
+    if length:
+        yield f"  {output.clock(length)} of video, made in {output.clock(facts['seconds'])}"
+    for role in ("video", "thumbnail", "captions_srt", "captions_vtt", "script"):
+        if role in facts["files"]:
+            yield f"  {role.replace('_', ' '):<14}{facts['files'][role]}"
+    if facts["video_url"]:
+        yield f"  {'published':<14}{facts['video_url']}"
+    for warning in facts["warnings"]:
+        yield f"  Note: {warning}"
+
+
+def watch(project_id: Id, json: Json = False) -> None:
+    """Show the progress of a project until its run ends."""
+    project = pipeline.open_project(project_id)
+    _watch(project)
+    status = pipeline.status(project.id)
+    output.facts(_outcome(status), as_json=json, lines=_where(status))
+
+
+def show(
+    project_id: Id,
+    history: Annotated[bool, typer.Option("--history", help="Every try of every stage.")] = False,
+    json: Json = False,
+) -> None:
+    """Show a project: its stages, files, warnings, error."""
+    status = pipeline.status(project_id)
+    if history:
+        from app import records
+
+        status["history"] = records.history(status["project_id"])
+    if json:
+        output.facts(status, as_json=True)
+        return
+    output.facts(None, as_json=False, lines=[*_where(status), f"  {'state':<14}{status['status']}"])
+    output.table(["Stage", "State", "Tries", "Seconds", "Notes"], map(_row, *_stages(status)))
+    if history:
+        columns = ["run", "stage", "attempt", "status", "started_at", "seconds", "error_code"]
+        rows = [[row[column] for column in columns] for row in status["history"]]
+        output.table(["Run", "Stage", "Try", "State", "Started", "Seconds", "Error"], rows)
+
+
+def _stages(status: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    return list(status["stages"]), list(status["stages"].values())
+
+
+def _row(name: str, stage: dict[str, Any]) -> list[object]:
+    error = stage["error"]
+    remark = (
+        f"{error['code']}: {error['message']}"
+        if error
+        else "; ".join(f"{key} {value}" for key, value in stage["facts"].items())
+    )
+    return [name, stage["status"], stage["attempts"], stage["seconds"] or "", remark]
+
+
+def list_projects(json: Json = False) -> None:
+    """List all projects."""
+    rows = pipeline.listing()
+    if json:
+        output.facts(rows, as_json=True)
+    elif not rows:
+        output.facts(
+            None, as_json=False, lines=[f"No projects yet in {settings.get().projects_dir}."]
+        )
+    else:
+        columns = ("project_id", "status", "language", "shape", "updated_at", "title")
+        output.table(
+            ["ID", "State", "Language", "Shape", "Updated", "Title"],
+            [[row.get(column, "") for column in columns] for row in rows],
+        )

@@ -1,0 +1,180 @@
+"""Durable files: written beside, fsynced, renamed, folder fsynced.
+
+Each step is a function of its own, so that a test can end the process at any one of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+TEMPORARY = ".tmp-"
+"""Names that start so are unfinished work: never read, swept when nobody works in the folder."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""From Linux `fcntl.h` and `renameat2(2)`."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write `data` to a new file."""
+    with path.open("wb") as file:
+        file.write(data)
+
+
+def fsync(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Put `source` in the place of `target`, at once."""
+    source.replace(target)
+
+
+def unlink(path: Path) -> None:
+    """Remove a file; one that is gone already is no error."""
+    path.unlink(missing_ok=True)
+
+
+def temporary(target: Path) -> Path:
+    """Return an unused name beside `target` that keeps its suffix (writers guess formats by it)."""
+    return target.with_name(f"{TEMPORARY}{uuid4().hex[:12]}-{target.name[-80:]}")
+
+
+def place(source: Path, target: Path) -> None:
+    """Make a finished file durable under its real name."""
+    fsync(source)
+    rename(source, target)
+    fsync(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two files or folders atomically (Linux `renameat2(2)`); False where that can't be."""
+    try:
+        swap = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    here = _AT_FDCWD
+    done = swap(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE))
+    return int(done) == 0
+
+
+def write_atomic(target: Path, data: bytes) -> None:
+    """Replace `target` by `data`: after a crash it is the old file or the new one, whole."""
+    aside = temporary(target)
+    try:
+        write(aside, data)
+        place(aside, target)
+    except BaseException:
+        unlink(aside)
+        raise
+
+
+def write_json(target: Path, document: Any) -> None:
+    """Replace `target` by `document`, indented and readable."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    write_atomic(target, f"{text}\n".encode())
+
+
+def fsync_tree(folder: Path) -> None:
+    """Force a folder, and all files and folders in it, to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        fsync(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; one that is gone already is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        unlink(path)
+
+
+def sweep(folder: Path, *, leave: Path) -> int:
+    """Remove unfinished files and folders below `folder`, but not below `leave`.
+
+    Returns:
+        How many there were.
+    """
+    names = folder.rglob(f"{TEMPORARY}*")
+    stale = [path for path in names if not path.is_relative_to(leave)]
+    for path in stale:
+        remove(path)
+    return len(stale)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in canonical form: equal values, equal digests."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Locked(Exception):  # noqa: N818 - a fact, not a fault
+    """Somebody else holds the lock."""
+
+
+@contextmanager
+def lock(path: Path, *, wait: float | None = None, shared: bool = False) -> Iterator[int]:
+    """Hold a lock on `path`; the kernel releases it when the process dies.
+
+    Args:
+        path: Made if missing. Its content is free for notes of the owner.
+        wait: Seconds to try before `Locked`; None waits for ever.
+        shared: Many may hold a shared lock at once.
+
+    Yields:
+        The open file descriptor.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _acquire(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, kind: int, wait: float | None) -> None:
+    if wait is None:
+        fcntl.flock(handle, kind)
+        return
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Locked from None
+            time.sleep(0.02)
+        else:
+            return
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log. A half line left by a crash is closed first."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, f"{chr(10) if torn else ''}{line}\n".encode())
+    finally:
+        os.close(handle)

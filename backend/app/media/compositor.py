@@ -1,0 +1,307 @@
+"""Frames of a segment as planar Y'CbCr: the canvas moved, the crossfade, the captions.
+
+Everything is done on 8-bit planes in the encoder's own format (4:2:0, BT.709, limited range,
+chroma sited left), so that no frame is ever converted: the canvas is, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import zip_longest
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import MediaError
+from app.media.captions import Cue, Painter, Raster
+from app.media.styles import Style
+from app.media.timeline import NATIVE, Pose, Segment
+from app.models import Language
+
+HOLD = 0.25
+"""Seconds a burnt-in cue stays after its last word, unless the next one comes sooner."""
+JOIN = 0.6
+"""A cue stays until the next one where that comes within this time: no flicker between them."""
+
+_SOFTNESS = 0.5
+"""Sigma, in canvas pixels, of the blur that keeps fine detail from shimmering as it moves."""
+
+_SPARE = 32
+"""Samples a resize may make beyond the frame, to choose scale and phase by; see `_fit`."""
+_EDGE = 48  # replicated around a canvas, as spare samples may lie outside it
+
+Plane = NDArray[np.uint8]
+
+# ITU-R BT.709-6, items 3.2-3.4: Y' from R'G'B', scaled to 219 steps; Cb and Cr to 224.
+_KR, _KB = 0.2126, 0.0722
+_KG = 1 - _KR - _KB
+_FROM_RGB = np.array(
+    [
+        np.array([_KR, _KG, _KB]) * 219 / 255,
+        np.array([-_KR, -_KG, 1 - _KB]) / (2 * (1 - _KB)) * 224 / 255,
+        np.array([1 - _KR, -_KG, -_KB]) / (2 * (1 - _KR)) * 224 / 255,
+    ]
+)
+_BLACK = (16, 128, 128)
+_LEVELS = np.array(_BLACK)[:, None]
+
+
+class Frame:
+    """One frame as a single I420 buffer with a view of each plane."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = size
+        self.buffer: Plane = np.empty(width * height * 3 // 2, np.uint8)
+        luma, quarter = width * height, width * height // 4
+        self.planes: tuple[Plane, Plane, Plane] = (
+            self.buffer[:luma].reshape(height, width),
+            self.buffer[luma : luma + quarter].reshape(height // 2, width // 2),
+            self.buffer[luma + quarter :].reshape(height // 2, width // 2),
+        )
+
+    @property
+    def flat(self) -> Plane:
+        """The whole buffer as one matrix, for operations that treat all planes alike."""
+        return self.buffer.reshape(-1, self.planes[0].shape[1] // 2)
+
+
+def planes(image: Plane) -> tuple[Plane, Plane, Plane]:
+    """Return Y', Cb, Cr of an RGB picture of even size, 4:2:0 with chroma sited left.
+
+    With a fourth channel the picture is premultiplied, and so are the planes.
+    """
+    if image.shape[2] == 4:
+        matrix = np.hstack([_FROM_RGB, _LEVELS / 255, 0 * _LEVELS])
+    else:
+        matrix = np.hstack([_FROM_RGB, _LEVELS])
+    full = np.asarray(cv2.transform(image, matrix.astype(np.float32)), np.uint8)
+    return np.ascontiguousarray(full[..., 0]), halved(full[..., 1]), halved(full[..., 2])
+
+
+def halved(plane: Plane) -> Plane:
+    """Return every second column (sited on it) and pair of rows (sited between them)."""
+    across = np.array([[0.25, 0.5, 0.25]], np.float32)
+    down = np.array([[0.5], [0.5]], np.float32)
+    soft = cv2.sepFilter2D(plane, -1, across, down, anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(np.asarray(soft, np.uint8)[::2, ::2])
+
+
+class Canvas:
+    """A prepared picture, ready to be seen from any pose."""
+
+    def __init__(self, picture: Path, size: tuple[int, int], *, soften: bool) -> None:
+        """Read `picture`, a canvas for frames of `size`.
+
+        Raises:
+            MediaError: `canvas_unusable` where it can't be read or has another size.
+        """
+        image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None or image.shape[0] % 2 or image.shape[1] % 2:
+            raise _unusable(picture, "it can't be read")
+        self._height, self._width = image.shape[:2]
+        self._size = size
+        if self._width < size[0] or self._height < size[1]:
+            raise _unusable(picture, "it is smaller than the frame")
+        if soften:
+            image = cv2.GaussianBlur(image, (0, 0), _SOFTNESS)
+        self._planes = [
+            np.pad(plane, _EDGE, mode="edge") for plane in planes(np.asarray(image, np.uint8))
+        ]
+        self._scratch = np.empty((size[0] + _SPARE) * (size[1] + _SPARE), np.uint8)
+
+    def view(self, pose: Pose, target: Frame) -> None:
+        """Draw what is seen from `pose` into `target`."""
+        width, height = self._size
+        step = self._width / (width * pose.zoom)
+        # The centre of pixel i lies at i + 0.5.
+        left = pose.x * self._width - step * width / 2 + step / 2 - 0.5
+        top = pose.y * self._height - step * height / 2 + step / 2 - 0.5
+        luma = _fit(left + _EDGE, step, width), _fit(top + _EDGE, step, height)
+        # A chroma sample (i, j) lies at luma (2i, 2j + 0.5), in both pictures.
+        across = _fit(left / 2 + _EDGE, step, width // 2)
+        down = _fit((step / 2 + top - 0.5) / 2 + _EDGE, step, height // 2)
+        for plane, seen, fits in zip(
+            self._planes, target.planes, (luma, (across, down), (across, down)), strict=True
+        ):
+            self._resample(plane, seen, *fits)
+
+    def _resample(self, plane: Plane, seen: Plane, across: _Fit, down: _Fit) -> None:
+        rows, columns = seen.shape
+        part = plane[
+            down.source : down.source + down.taken, across.source : across.source + across.taken
+        ]
+        made = self._scratch[: down.made * across.made].reshape(down.made, across.made)
+        cv2.resize(part, (across.made, down.made), dst=made, interpolation=cv2.INTER_LINEAR)
+        np.copyto(seen, made[down.skip : down.skip + rows, across.skip : across.skip + columns])
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One axis of a resize: take `taken` samples from `source`, make `made`, skip the first `skip`."""
+
+    source: int
+    taken: int
+    made: int
+    skip: int
+
+
+def _fit(start: float, step: float, length: int) -> _Fit:
+    """Return the resize whose samples come nearest to start + i * step, for i below `length`.
+
+    A resize takes half the time of an affine warp, but starts at whole samples and scales by a
+    ratio of whole numbers. With a few spare samples to either side there are hundreds of ratios
+    and phases; the best of them is off by 0.03 of a pixel (root mean square), as is the
+    warp, which rounds to 1/32.
+    """
+    made, skip = _choices(length)
+    taken = np.rint(step * made)
+    scale = taken / made
+    first = (skip + 0.5) * scale - 0.5
+    drift = (scale - step) * (length - 1)
+    source = np.rint(start - first - drift / 2)
+    off = first + source - start
+    best = int(np.argmin(np.maximum(np.abs(off), np.abs(off + drift))))
+    return _Fit(int(source[best]), int(taken[best]), int(made[best]), int(skip[best]))
+
+
+@cache
+def _choices(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all pairs of samples made and samples skipped that leave `length` of them."""
+    spare, skip = np.tril_indices(_SPARE + 1)
+    return length + spare, skip
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """A caption as planes: what of the picture stays (0-255), and what is added to it."""
+
+    raster: Raster
+
+    @cached_property
+    def _layers(self) -> tuple[tuple[Plane, Plane], ...]:
+        pixels = self.raster.pixels
+        luma, cb, cr = planes(pixels)
+        stays = np.ascontiguousarray(255 - pixels[..., 3])
+        half = halved(stays)
+        return (stays, luma), (half, cb), (half, cr)
+
+    def onto(self, frame: Frame) -> None:
+        """Draw the caption over `frame`."""
+        for number, (stays, added) in enumerate(self._layers):
+            shift = 1 if number else 0
+            y, x = self.raster.y >> shift, self.raster.x >> shift
+            rows, columns = stays.shape
+            box = frame.planes[number][y : y + rows, x : x + columns]
+            cv2.multiply(box, stays, dst=box, scale=1 / 255)
+            cv2.add(box, added, dst=box)
+
+
+class Compositor:
+    """Draws the frames of one segment, one after the other, into buffers of its own.
+
+    Memory is that of two canvases and four frames, whatever the length.
+    """
+
+    def __init__(
+        self,
+        segment: Segment,
+        *,
+        size: tuple[int, int],
+        style: Style,
+        language: Language,
+        captions: bool,
+    ) -> None:
+        cv2.setNumThreads(1)  # the encoder has the cores; a pool here would only fight it
+        self._segment = segment
+        self._size = size
+        self._painter = Painter(style=style, language=language, size=size) if captions else None
+        self._shown = _visible(segment)
+        self._caption: tuple[Cue, float | None, Overlay] | None = None
+        self._scene = Frame(size)
+        self._out = Frame(size)
+
+    def frames(self) -> Iterator[memoryview]:
+        """Yield each frame's I420 bytes; the buffer is used again for the next."""
+        segment = self._segment
+        canvas = Canvas(segment.picture, self._size, soften=segment.motion.end.zoom < NATIVE)
+        before = self._before()
+        pose: Pose | None = None
+        held: object = None
+        for number in range(segment.frames):
+            if (next_pose := segment.motion.at(number)) != pose:
+                pose = next_pose
+                canvas.view(pose, self._scene)
+            overlay = self._overlay(number / segment.fps)
+            share, light = self._share(number), self._light(number)
+            if held != (held := (pose, overlay, share, light)):
+                self._compose(before, overlay, share, light)
+            yield self._out.buffer.data
+
+    def _before(self) -> Frame | None:
+        """Return what the scene before ends on."""
+        if self._segment.previous is None or not self._segment.transition:
+            return None
+        still, frame = self._segment.previous, Frame(self._size)
+        canvas = Canvas(still.picture, self._size, soften=still.pose.zoom < NATIVE)
+        canvas.view(still.pose, frame)
+        return frame
+
+    def _share(self, number: int) -> float:
+        """Return how much of this scene is seen through the crossfade."""
+        return _eased(min(1.0, (number + 1) / (self._segment.transition + 1)))
+
+    def _light(self, number: int) -> float:
+        """Return how much of the fade-out is left."""
+        left, whole = self._segment.frames - 1 - number, self._segment.fade_out
+        return _eased(left / whole) if left < whole else 1.0
+
+    def _compose(
+        self, before: Frame | None, overlay: Overlay | None, share: float, light: float
+    ) -> None:
+        out = self._out
+        if before is None or share == 1:
+            np.copyto(out.buffer, self._scene.buffer)
+        else:
+            cv2.addWeighted(before.flat, 1 - share, self._scene.flat, share, 0, dst=out.flat)
+        if overlay is not None:
+            overlay.onto(out)
+        if light < 1:
+            for plane, black in zip(out.planes, _BLACK, strict=True):
+                cv2.addWeighted(plane, light, plane, 0, black * (1 - light), dst=plane)
+
+    def _overlay(self, time: float) -> Overlay | None:
+        """Return the caption to show at `time`, drawn anew only when its marked word changes."""
+        cue = next((cue for start, end, cue in self._shown if start <= time < end), None)
+        if cue is None or self._painter is None:
+            return None
+        spoken = cue.spoken(time)
+        if self._caption is None or self._caption[:2] != (cue, spoken):
+            self._caption = cue, spoken, Overlay(self._painter.raster(cue, time))
+        return self._caption[2]
+
+
+def _visible(segment: Segment) -> list[tuple[float, float, Cue]]:
+    """Return each cue with the times it is burnt in for; see `HOLD` and `JOIN`."""
+    shown = []
+    for cue, following in zip_longest(segment.cues, segment.cues[1:]):
+        joined = following is not None and following.start - cue.end < JOIN
+        end = following.start if following is not None and joined else cue.end + HOLD
+        shown.append((cue.start, end, cue))
+    return shown
+
+
+def _eased(share: float) -> float:
+    """Return `share` (0-1) so that it starts and ends gently."""
+    return share * share * (3 - 2 * share)
+
+
+def _unusable(picture: Path, why: str) -> MediaError:
+    return MediaError(
+        "canvas_unusable",
+        f"The prepared picture {picture.name} can't be used: {why}.",
+        "Run the project again from asset_generation.",
+    )

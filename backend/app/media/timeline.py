@@ -1,0 +1,288 @@
+"""The plan of a video: which picture, which movement, which words, on which frame and sample.
+
+A segment (one scene) depends on nothing but itself and the picture before it: neither on where it
+stands nor on how long its neighbours are. So an edit of a sentence draws one segment anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+from app.media import captions
+from app.media.captions import Cue
+from app.media.pictures import OVERSCAN
+from app.media.styles import Style
+from app.models import Language, Speech
+
+SAMPLE_RATE = 48_000
+"""Of the finished sound; 1600 samples a frame at 30 frames per second."""
+
+OPENING = 0.4
+"""Seconds before the first word of a video."""
+GAP = 0.3
+"""Seconds between two sentences of a scene: a breath."""
+TAIL = 0.3
+"""Seconds of a scene after its last word."""
+CLOSING = 1.2
+"""The same in the last scene, fade-out included."""
+FADE_OUT = 0.5
+SHORTEST = 1.0
+"""Seconds a scene lasts at least; one without a sound to it lasts `SILENT`."""
+SILENT = 3.0
+
+TRAVEL_SECONDS = 8.0
+"""A scene this long uses the whole way of its motion; a shorter one starts nearer its end."""
+BRAKING_SECONDS = 1.2
+SETTLING_SECONDS = 0.8
+"""A card comes to rest while it appears, and then stands still: its text must be crisp."""
+
+NATIVE = OVERSCAN
+"""The zoom at which a canvas pixel is a frame pixel; beyond it pictures would be blown up."""
+
+Kind = Literal["picture", "card"]
+
+
+@dataclass(frozen=True)
+class Take:
+    """A spoken sentence: its text as written, its sound, its words' times."""
+
+    text: str
+    wav: Path
+    speech: Speech
+    span: tuple[int, int] | None = None
+    """Its place in the scene's narration."""
+
+
+@dataclass(frozen=True)
+class SceneTake:
+    """A scene with everything made that it needs. `picture` is a canvas (`pictures.canvas`)."""
+
+    id: str
+    picture: Path
+    picture_sha256: str
+    kind: Kind
+    sentences: tuple[Take, ...]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What of the canvas is seen: `zoom` 1 is all of it, (`x`, `y`) the centre as shares of it."""
+
+    zoom: float
+    x: float = 0.5
+    y: float = 0.5
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A way from one pose to another: even speed, then braking to rest.
+
+    Attributes:
+        frames: Frames it takes; then it rests at `end`.
+        braking: The last frames of it, over which the speed falls to zero.
+    """
+
+    start: Pose
+    end: Pose
+    frames: int
+    braking: int
+
+    def at(self, frame: int) -> Pose:
+        """Return the pose of frame `frame` (0 is the first)."""
+        if frame >= self.frames - 1:
+            return self.end
+        length, braking = self.frames - 1, min(self.braking, self.frames - 1)
+        left = max(0, frame - (length - braking))
+        covered = frame - left**2 / (2 * braking) if braking else float(frame)
+        done = covered / (length - braking / 2)
+        return Pose(
+            self.start.zoom + done * (self.end.zoom - self.start.zoom),
+            self.start.x + done * (self.end.x - self.start.x),
+            self.start.y + done * (self.end.y - self.start.y),
+        )
+
+
+@dataclass(frozen=True)
+class Still:
+    """A canvas held at one pose: what a crossfade starts from."""
+
+    picture: Path
+    sha256: str
+    pose: Pose
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One scene on its own clock, which starts with its first frame.
+
+    Attributes:
+        first: Its first frame in the video.
+        frames: How many it has.
+        previous: What the scene before ends on; None at the start of the video.
+        transition: Frames of the crossfade from `previous`.
+        fade_out: Last frames, over which it fades to black.
+    """
+
+    id: str
+    first: int
+    frames: int
+    fps: int
+    picture: Path
+    picture_sha256: str
+    motion: Motion
+    previous: Still | None
+    transition: int
+    fade_out: int
+    cues: tuple[Cue, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return all its pixels depend on, as JSON values without paths or its place."""
+        facts = asdict(self)
+        del facts["id"], facts["first"], facts["picture"]
+        if self.previous is not None:
+            del facts["previous"]["picture"]
+        return facts
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A whole video. `voice` holds each sound file and the 48 kHz sample it starts at."""
+
+    size: tuple[int, int]
+    fps: int
+    segments: tuple[Segment, ...]
+    cues: tuple[Cue, ...]
+    voice: tuple[tuple[Path, int], ...]
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.fps
+
+
+def plan(
+    scenes: Sequence[SceneTake],
+    *,
+    fps: int,
+    size: tuple[int, int],
+    style: Style,
+    language: Language,
+) -> Timeline:
+    """Lay the scenes out in time.
+
+    Args:
+        scenes: In order, at least one.
+        fps: Frames per second; divides 48,000.
+        size: Of the frame in pixels.
+        style: Gives the crossfade's length and the amount of motion.
+        language: Decides where captions break.
+    """
+    segments: list[Segment] = []
+    voice: list[tuple[Path, int]] = []
+    whole: list[Cue] = []
+    first = 0
+    previous: Still | None = None
+    for number, scene in enumerate(scenes):
+        last = number == len(scenes) - 1
+        transition = round(style.transition_seconds * fps) if previous else 0
+        lead = max(transition, round((OPENING if previous is None else TAIL) * fps))
+        starts, frames = _laid_out(scene, lead=lead, tail=CLOSING if last else TAIL, fps=fps)
+        cues = tuple(
+            cue.shifted(start / SAMPLE_RATE)
+            for take, start in zip(scene.sentences, starts, strict=True)
+            for cue in captions.cues(
+                take.text, take.speech.words, take.speech.seconds, language=language, size=size
+            )
+        )
+        motion = moved(scene.kind, scene.picture_sha256, frames, fps=fps, amount=style.motion)
+        segments.append(
+            Segment(
+                id=scene.id,
+                first=first,
+                frames=frames,
+                fps=fps,
+                picture=scene.picture,
+                picture_sha256=scene.picture_sha256,
+                motion=motion,
+                previous=previous,
+                transition=transition,
+                fade_out=round(FADE_OUT * fps) if last else 0,
+                cues=cues,
+            )
+        )
+        sample = first * (SAMPLE_RATE // fps)
+        voice += [
+            (take.wav, sample + start) for take, start in zip(scene.sentences, starts, strict=True)
+        ]
+        whole += [cue.shifted(first / fps) for cue in cues]
+        previous = Still(scene.picture, scene.picture_sha256, motion.end)
+        first += frames
+    return Timeline(size, fps, tuple(segments), tuple(whole), tuple(voice), first)
+
+
+def _laid_out(scene: SceneTake, *, lead: int, tail: float, fps: int) -> tuple[list[int], int]:
+    """Return each sentence's first sample on the scene's clock, and the scene's frames."""
+    per_frame = SAMPLE_RATE // fps
+    at = lead * per_frame
+    starts: list[int] = []
+    for take in scene.sentences:
+        if starts:
+            at += round(GAP * SAMPLE_RATE)
+        starts.append(at)
+        at += ceil(take.speech.samples * SAMPLE_RATE / take.speech.sample_rate)
+    at += round((tail if starts else SILENT) * SAMPLE_RATE)
+    return starts, max(ceil(at / per_frame), lead + ceil(SHORTEST * fps))
+
+
+def moved(kind: Kind, sha256: str, frames: int, *, fps: int, amount: float) -> Motion:
+    """Choose the motion of a picture by its digest, so that it stays the same wherever it stands.
+
+    The end never depends on the length, as the next scene fades in over it. What of a canvas is
+    frame-safe (its middle, 1/1.2 of each side) stays in sight all the way.
+
+    Args:
+        kind: A card only settles while it appears.
+        sha256: Of the canvas file, hexadecimal.
+        frames: Of the scene.
+        fps: Frames per second.
+        amount: How much of the room to use, 0-1.
+    """
+    if kind == "card":
+        settling = min(frames, round(SETTLING_SECONDS * fps))
+        start = Pose(NATIVE / (1 + 0.03 * amount))
+        return Motion(start, Pose(NATIVE), settling, settling)
+    far, end = _way(bytes.fromhex(sha256[:8]), amount)
+    share = min(1.0, frames / (TRAVEL_SECONDS * fps))
+    start = Pose(
+        end.zoom + share * (far.zoom - end.zoom),
+        end.x + share * (far.x - end.x),
+        end.y + share * (far.y - end.y),
+    )
+    braking = min(frames // 2, round(BRAKING_SECONDS * fps))
+    return Motion(start, end, frames, braking)
+
+
+def _way(digest: bytes, amount: float) -> tuple[Pose, Pose]:
+    """Return the poses a picture moves between: in, out, or across."""
+    middle = (1 + NATIVE) / 2
+    wide = middle - amount * (NATIVE - 1) * 0.4
+    close = middle + amount * (NATIVE - 1) * 0.4
+    aside = amount if digest[1] & 1 else -amount
+    upward = amount * ((digest[2] / 255) - 0.5)
+    match digest[0] % 4:
+        case 0 | 1:
+            return _posed(wide, 0, 0), _posed(close, 0.6 * aside, upward)
+        case 2:
+            return _posed(close, 0.6 * aside, upward), _posed(wide, 0, 0)
+        case _:
+            return _posed(middle, -aside, -upward), _posed(middle + 0.02 * amount, aside, upward)
+
+
+def _posed(zoom: float, aside: float, upward: float) -> Pose:
+    """Return a pose off centre by shares of the room that the frame-safe middle leaves."""
+    room = min(0.5 - 0.5 / zoom, 0.5 / zoom - 0.5 / OVERSCAN)
+    return Pose(zoom, 0.5 + aside * room, 0.5 + upward * room)

@@ -1,0 +1,182 @@
+"""Frozen values that travel between the rooms of the house. No behaviour beyond checking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Language = Literal["en", "zh-TW"]
+Shape = Literal["16:9", "9:16", "1:1"]
+Stage = Literal[
+    "script_generation",
+    "asset_generation",
+    "video_rendering",
+    "thumbnail_generation",
+    "youtube_upload",
+]
+StageStatus = Literal["pending", "running", "completed", "failed"]
+ProjectStatus = Literal["pending", "running", "waiting", "completed", "failed", "cancelled"]
+
+FRAME_SIZES: dict[str, tuple[int, int]] = {
+    "16:9": (1920, 1080),
+    "9:16": (1080, 1920),
+    "1:1": (1080, 1080),
+}
+"""Width and height in pixels of each shape."""
+
+FPS = 30
+"""Frames per second of every video."""
+
+
+class Value(BaseModel):
+    """Base of all values: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _feeds(stage: Stage) -> dict[str, Any]:
+    return {"stage": stage}
+
+
+class ProjectSpec(Value):
+    """What the user asked for. Each field names the first stage that reads it.
+
+    A change of a field remakes from that stage on, and never an earlier one.
+    """
+
+    topic: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    """A bare idea; the template writer makes a script of it."""
+    source: str | None = Field(default=None, json_schema_extra=_feeds("script_generation"))
+    """Story file below the project's `source/` folder (`.md`, `.txt`, `.yaml`)."""
+    title: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    description: Annotated[str, StringConstraints(max_length=4500)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    tags: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
+        default=(), max_length=50, json_schema_extra=_feeds("script_generation")
+    )
+    language: Language = Field(default="en", json_schema_extra=_feeds("script_generation"))
+    length: float = Field(default=40, ge=10, le=3600, json_schema_extra=_feeds("script_generation"))
+    """Wanted duration in seconds, for the writer of a bare topic."""
+    voice: str | None = Field(default=None, json_schema_extra=_feeds("asset_generation"))
+    """Name of a voice; the language's default otherwise."""
+    speed: float = Field(default=1.0, ge=0.5, le=2.0, json_schema_extra=_feeds("asset_generation"))
+    """Speaking rate, 1.0 is the voice's own."""
+    style: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,40}$")] = Field(
+        default="paper", json_schema_extra=_feeds("asset_generation")
+    )
+    shape: Shape = Field(default="16:9", json_schema_extra=_feeds("asset_generation"))
+    captions: bool = Field(default=True, json_schema_extra=_feeds("video_rendering"))
+    """Burn captions into the picture; SRT and VTT are written in any case."""
+    music: str = Field(default="auto", json_schema_extra=_feeds("video_rendering"))
+    """`auto` (a bed of our own), `none`, or a sound file below `source/`."""
+
+
+FEEDS: dict[str, Stage] = {
+    name: cast("dict[str, Stage]", field.json_schema_extra)["stage"]
+    for name, field in ProjectSpec.model_fields.items()
+}
+"""Spec field → the first stage that reads it."""
+
+
+class Visual(Value):
+    """What a scene shows: a picture below `source/`, or a typographic card."""
+
+    kind: Literal["picture", "card"] = "card"
+    path: str | None = None
+    """Relative to the project's `source/`, for a picture."""
+    alt: str = ""
+
+
+class Scene(Value):
+    """One scene: what is said, what is shown."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    narration: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    heading: Annotated[str, StringConstraints(max_length=300)] = ""
+    visual: Visual = Visual()
+
+
+class Script(Value):
+    """A whole video in words; `script.json` on disk."""
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    description: Annotated[str, StringConstraints(max_length=4500)] = ""
+    tags: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = ()
+    language: Language = "en"
+    origin: str = "user"
+    """Who wrote it: `user`, `template writer`, or a provider's name."""
+    scenes: tuple[Scene, ...] = Field(min_length=1, max_length=2000)
+
+
+class Word(Value):
+    """A spoken word and when it sounds.
+
+    `start` and `end` are seconds from the start of the sound file; `span` is the half-open range
+    of code points in the text as written. Words are in order and do not overlap.
+    """
+
+    text: str
+    start: float
+    end: float
+    span: tuple[int, int]
+
+
+class Speech(Value):
+    """Facts of one spoken sentence: 24 kHz mono 16-bit WAV of `samples` samples."""
+
+    text: str
+    voice: str
+    provider: str
+    sample_rate: int
+    samples: int
+    words: tuple[Word, ...]
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.sample_rate
+
+
+class Artifact(Value):
+    """A file some stage made. `path` is relative to the project's folder, POSIX style."""
+
+    path: str
+    size: int
+    sha256: str
+    inputs: str
+    """Digest of everything it was made from."""
+
+
+class ErrorFact(Value):
+    """An error as the state remembers it."""
+
+    type: str
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+
+class Event(Value):
+    """One progress message, as published on `progress:{project_id}`."""
+
+    project_id: int
+    stage: str
+    progress: int
+    """Of the whole run, 0-100; never falls within a run."""
+    message: str
+    timestamp: str
+    stage_progress: int = 0
+    status: str = "running"
+    run: int = 0
+    code: str = ""
+    eta_seconds: float | None = None
+    error: dict[str, Any] | None = None
+    seq: int = 0
+    final: bool = False
+    """True on the last event of a run: it completed, failed, was cancelled or did its part."""

@@ -1,0 +1,231 @@
+"""Numbers as they are said in Taiwan: years, dates, times, money, percent, units, fractions."""
+
+from __future__ import annotations
+
+import re
+
+_DIGITS = "零一二三四五六七八九"
+_PLACES = ("", "十", "百", "千")
+_GROUPS = ("", "萬", "億", "兆", "京")
+
+UNITS: dict[str, str] = {
+    "km/h": "公里每小時", "m/s": "公尺每秒", "km²": "平方公里", "m²": "平方公尺",
+    "km": "公里", "cm": "公分", "mm": "公釐", "nm": "奈米", "m": "公尺", "kg": "公斤",
+    "mg": "毫克", "g": "公克", "ml": "毫升", "mL": "毫升", "cc": "西西", "L": "公升", "ha": "公頃",
+    "hr": "小時", "min": "分鐘", "sec": "秒", "ms": "毫秒", "px": "像素",
+    "kHz": "千赫", "MHz": "百萬赫茲", "GHz": "吉赫", "Hz": "赫茲", "kW": "千瓦", "W": "瓦",
+}  # fmt: skip
+"""Unit after a number → how it is said."""
+
+_MONEY = {
+    "NT$": ("新台幣", "元"), "TW$": ("新台幣", "元"), "$": ("", "元"), "US$": ("", "美元"),
+    "HK$": ("", "港幣"), "€": ("", "歐元"), "£": ("", "英鎊"), "¥": ("", "日圓"), "₩": ("", "韓元"),
+}  # fmt: skip
+_UNIT = "|".join(re.escape(u) for u in sorted(UNITS, key=len, reverse=True))
+_N = r"[0-9]{1,15}(?:,[0-9]{3})*(?:\.[0-9]{1,15})?"
+_END = r"(?![A-Za-z0-9])"
+
+NUMBER = rf"""
+    (?P<date>(?<![0-9])[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}{_END})
+    |(?P<phone>(?<![0-9])0[0-9]{{1,3}}-[0-9]{{3,4}}-?[0-9]{{3,4}}{_END})
+    |(?P<time>(?<![0-9:])[0-9]{{1,2}}:[0-5][0-9](?::[0-5][0-9])?{_END}(?!:))
+    |(?P<ratio>[0-9]{{1,4}}:[0-9]{{1,4}}{_END})
+    |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]{_N}[萬億兆]?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
+    |(?P<degrees>[-−]?{_N}(?:°C|℃|°F|℉|°))
+    |(?P<percent>[-−+]?{_N}(?:[-–~～]{_N})?[%‰])
+    |(?P<fraction>(?<![0-9/])[0-9]{{1,3}}/[0-9]{{1,4}}{_END}(?!/))
+    |(?P<range>{_N}[-–~～]{_N}(?:{_UNIT})?{_END})
+    |(?P<size>[0-9]{{1,5}}[x×][0-9]{{1,5}}{_END})
+    |(?P<measure>[-−+]?{_N}(?:{_UNIT}){_END})
+    |(?P<plain>(?:(?<![0-9A-Za-z])[-−+])?{_N}{_END})
+    |(?P<unit>(?<=[0-9]\ )(?:{_UNIT}){_END})
+"""
+"""Verbose pattern of everything with digits that is said in Chinese."""
+
+_TWO_OF = frozenset(
+    "個位名隻條次天週周年種張支枝本部台臺輛件份步秒分點倍人杯瓶碗塊元片頁篇句場段首集間家棟座層組套對雙"
+    "把根顆粒朵棵頭匹項道口面幅格站趟回遍聲下歲度代派派所門班群排行列串束包盒箱袋桶公小千萬億兆百"
+)
+"""What 2 counts as 兩 rather than 二."""
+_ORDINAL = frozenset("第初民")
+_DECADE = re.compile(r"年(?:前|後|來|以|內|間|歷史|之久|的歷史)")
+_LONG = 12
+
+
+def cardinal(number: int) -> str:
+    """Return a whole number from 0 in words, 兩 for the twos of the higher places."""
+    if number == 0:
+        return "零"
+    groups: list[int] = []
+    while number:
+        number, group = divmod(number, 10_000)
+        groups.append(group)
+    if len(groups) > len(_GROUPS):
+        return "".join(_DIGITS[int(d)] for d in str(number))
+    said, gap = "", False
+    for place in range(len(groups) - 1, -1, -1):
+        group = groups[place]
+        if not group:
+            gap = bool(said)
+            continue
+        if said and (gap or group < 1000):
+            said += "零"
+        words = "兩" if group == 2 and place else _four(group)
+        if not said and words.startswith("一十"):
+            words = words[1:]
+        said += words + _GROUPS[place]
+        gap = False
+    return said
+
+
+def _four(number: int) -> str:
+    said, gap = "", False
+    for place in (3, 2, 1, 0):
+        digit = number // 10**place % 10
+        if not digit:
+            gap = bool(said)
+            continue
+        if gap:
+            said += "零"
+            gap = False
+        said += ("兩" if digit == 2 and place >= 2 else _DIGITS[digit]) + _PLACES[place]
+    return said
+
+
+def digits(text: str) -> str:
+    """Return the digits of `text` one by one."""
+    return "".join(_DIGITS[int(c)] for c in text if c.isdigit())
+
+
+def _number(text: str) -> str:
+    """Return a decimal number with sign and thousands commas in words."""
+    sign = {"-": "負", "−": "負", "+": "正"}.get(text[:1], "")
+    whole, _, part = text.lstrip("-−+").replace(",", "").partition(".")
+    if len(whole) > _LONG or (len(whole) > 1 and whole.startswith("0")):
+        said = digits(whole)
+    else:
+        said = cardinal(int(whole))
+    return sign + said + (f"點{digits(part)}" if part else "")
+
+
+def _count(text: str) -> str:
+    """Return a number that counts what follows: 兩, not 二."""
+    return "兩" if text == "2" else _number(text)
+
+
+def say(match: re.Match[str]) -> str:
+    """Return how a match of `NUMBER` is said, as Traditional characters."""
+    text, rest = match[0], match.string[match.end() :].lstrip(" ")
+    before = match.string[: match.start()].rstrip(" ")[-1:]
+    kind = next(k for k in _SAY if match[k] is not None)
+    return _SAY[kind](text, before, rest)
+
+
+def _date(text: str, _before: str, _rest: str) -> str:
+    year, month, day = re.split(r"[-/.]", text)
+    return f"{digits(year)}年{cardinal(int(month))}月{cardinal(int(day))}日"
+
+
+def _time(text: str, _before: str, rest: str) -> str:
+    hour, minute, *second = (int(part) for part in text.split(":"))
+    if (hour, minute) == (9, 16) or hour > 24 or (rest[:1] in ("的", "比") and not second):
+        return _ratio(text, "", "")
+    said = f"{'兩' if hour == 2 else cardinal(hour)}點"
+    if minute or second:
+        said += ("零" if minute < 10 else "") + (cardinal(minute) if minute else "") + "分"
+    return said + (f"{cardinal(second[0])}秒" if second else "")
+
+
+def _ratio(text: str, _before: str, _rest: str) -> str:
+    return "比".join(cardinal(int(part)) for part in text.split(":"))
+
+
+def _money(text: str, _before: str, rest: str) -> str:
+    parts = re.fullmatch(rf"([A-Z]*[$€£¥₩])({_N})([萬億兆]?)(\D*)", text)
+    if parts is None:
+        return digits(text)
+    lead, name = _MONEY.get(parts[1], ("", "元"))
+    amount = "兩" if parts[2] == "2" else _number(parts[2])
+    if rest[:1] in ("元", "圓", "塊") or rest[:2] in ("美元", "歐元", "英鎊", "日圓", "港幣"):
+        name = ""
+    return f"{lead}{amount}{parts[3]}{parts[4] or name}"
+
+
+def _degrees(text: str, _before: str, rest: str) -> str:
+    number = re.match(rf"[-−]?{_N}", text)
+    amount = _number(number[0]) if number else ""
+    scale = text[-1]
+    if scale in "C℃F℉":
+        amount = amount.replace("負", "零下")
+    lead = {"C": "攝氏", "℃": "攝氏", "F": "華氏", "℉": "華氏"}.get(scale, "")
+    return lead + amount + ("" if rest.startswith("度") else "度")
+
+
+def _percent(text: str, _before: str, _rest: str) -> str:
+    lead = "千分之" if text.endswith("‰") else "百分之"
+    low, *high = re.split(r"(?<=\d)[-–~～]", text[:-1])
+    sign, low = (low[0], low[1:]) if low[0] in "-−+" else ("", low)
+    said = {"-": "負", "−": "負", "+": "正"}.get(sign, "") + lead + _number(low)
+    return said + "".join(f"到{_number(part)}" for part in high)
+
+
+def _fraction(text: str, before: str, _rest: str) -> str:
+    over, under = (int(part) for part in text.split("/"))
+    month_and_day = 1 <= over <= 12 and 1 <= under <= 31
+    if month_and_day and (over >= under or under > 10 or before in ("在", "於", "到", "從", "至")):
+        return f"{cardinal(over)}月{cardinal(under)}日"
+    return f"{cardinal(under)}分之{cardinal(over)}"
+
+
+def _range(text: str, before: str, rest: str) -> str:
+    parts = re.fullmatch(rf"({_N})[-–~～]({_N})(\D*)", text)
+    if parts is None:
+        return digits(text)
+    unit = UNITS.get(parts[3], "")
+    return _plain(parts[1], before, unit or rest) + "到" + _plain(parts[2], "", unit or rest) + unit
+
+
+def _size(text: str, _before: str, _rest: str) -> str:
+    return "乘".join(cardinal(int(part)) for part in re.split("[x×]", text))
+
+
+def _measure(text: str, _before: str, _rest: str) -> str:
+    parts = re.fullmatch(rf"([-−+]?{_N})(.*)", text)
+    return _count(parts[1]) + UNITS[parts[2]] if parts else digits(text)
+
+
+def _plain(text: str, before: str, rest: str) -> str:
+    year = text.isdigit() and rest.startswith("年") and not _DECADE.match(rest)
+    if (year and len(text) == 4 and text != "1000") or before == "#":
+        return digits(text)
+    if (
+        text.isdigit()
+        and len(text) == 4
+        and rest[:1] in ("-", "–", "~", "到", "至")
+        and text[:2] in ("19", "20")
+    ):
+        return digits(text)
+    if before not in _ORDINAL and rest[:1] in _TWO_OF:
+        return _count(text)
+    return _number(text)
+
+
+def _unit(text: str, _before: str, _rest: str) -> str:
+    return UNITS[text]
+
+
+_SAY = {
+    "date": _date,
+    "phone": lambda text, _before, _rest: digits(text),
+    "time": _time,
+    "ratio": _ratio,
+    "money": _money,
+    "degrees": _degrees,
+    "percent": _percent,
+    "fraction": _fraction,
+    "range": _range,
+    "size": _size,
+    "measure": _measure,
+    "plain": _plain,
+    "unit": _unit,
+}

@@ -1,0 +1,170 @@
+"""Markdown: front matter = settings, `#` = title, `##` = scenes, paragraphs = narration.
+
+Deeper headings start scenes, too. `![alt](path)` is the scene's picture; a further picture of
+the same section starts a scene of its own where words follow it. Without any heading below the
+title, the text is cut by reading time like plain text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from app import language as lang
+from app.story import parts
+from app.story.fields import front_matter
+from app.story.parts import Draft, Source, Story
+
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_UNSPOKEN = {"fence": "a code block", "code_block": "a code block", "table_open": "a table"}
+
+
+@dataclass
+class _Words:
+    text: str
+    line: int
+
+
+@dataclass
+class _Picture:
+    path: str
+    alt: str
+    line: int
+
+
+def read(source: Source) -> Story:
+    """Return the story in a Markdown file."""
+    fields, body = front_matter(source)
+    builder = _Builder(source)
+    for token, inline in _blocks(source, _parser().parse(body)):
+        builder.add(token, inline)
+    drafts = builder.drafts
+    if fields.get("topic") and not any(draft.narration or draft.picture for draft in drafts):
+        return parts.story(source, fields, None)
+    headed = any(draft.heading for draft in drafts)
+    by_time = not headed and not any(draft.picture for draft in drafts)
+    script = parts.script(source, drafts, fields, builder.title, by_time=by_time)
+    return parts.story(source, fields, script)
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark").enable("table")
+    # Every address is read as a picture's and then refused with its line, not spoken as text.
+    setattr(parser, "validateLink", _any)  # noqa: B010 - a method; the library documents this
+    return parser
+
+
+def _any(_: str) -> bool:
+    return True
+
+
+def _blocks(source: Source, tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
+    """Yield (opening token, inline token) of headings and paragraphs; warn of what is not spoken."""
+    opening, in_table = None, False
+    for token in tokens:
+        if token.type in _UNSPOKEN and token.map:
+            source.warn(token.map[0] + 1, f"{_UNSPOKEN[token.type]} is not spoken; left out.")
+        in_table = token.type == "table_open" or (in_table and token.type != "table_close")
+        if token.type in ("heading_open", "paragraph_open"):
+            opening = token
+        elif token.type == "inline" and opening is not None and not in_table:
+            yield opening, token
+
+
+class _Builder:
+    """Turns blocks into drafts, in the order of the file."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.title = ""
+        self.drafts = [Draft(line=1)]
+
+    def add(self, opening: Token, inline: Token) -> None:
+        line = inline.map[0] + 1 if inline.map else 1
+        pieces = list(_pieces(inline.children or (), line))
+        if opening.type == "heading_open":
+            self._heading(opening.tag, pieces, line)
+            pieces = [piece for piece in pieces if isinstance(piece, _Picture)]
+        words: list[_Words] = []
+        for piece in pieces:
+            if isinstance(piece, _Words):
+                self.source.check(piece.text, piece.line)
+                words.append(piece)
+            elif self._picture(piece):
+                self._say(words, line)
+                words = []
+                self.drafts.append(self._with(Draft(piece.line, further=True), piece))
+        self._say(words, line)
+
+    def _heading(self, tag: str, pieces: list[_Words | _Picture], line: int) -> None:
+        text = self.source.words(_flat(pieces), line)
+        if tag == "h1" and not self.title:
+            self.title = text
+        else:
+            self.drafts.append(Draft(line, heading=text))
+
+    def _picture(self, piece: _Picture) -> bool:
+        """Give the scene its picture; return True where it has one and a new scene must start."""
+        draft = self.drafts[-1]
+        if draft.picture:
+            return True
+        self._with(draft, piece)
+        return False
+
+    def _with(self, draft: Draft, piece: _Picture) -> Draft:
+        draft.picture = parts.inner_file(self.source, piece.path, piece.line, "picture")
+        draft.alt = self.source.words(piece.alt, piece.line)
+        draft.picture_line = piece.line
+        return draft
+
+    def _say(self, words: list[_Words], line: int) -> None:
+        text = self.source.words(_flat(words), line)
+        if lang.speakable(text):
+            self.drafts[-1].narration.append(text)
+
+
+def _flat(pieces: Iterable[_Words | _Picture]) -> str:
+    lines = "".join(piece.text for piece in pieces if isinstance(piece, _Words)).split("\n")
+    return "\n".join(" ".join(line.split()) for line in lines).strip()
+
+
+def _pieces(children: Iterable[Token], line: int) -> Iterator[_Words | _Picture]:
+    """Yield the words of an inline token as plain text, and its pictures with their lines."""
+    last = ""
+    soft = False
+    for token in children:
+        if token.type == "softbreak":
+            line, soft = line + 1, True
+            continue
+        if token.type == "image":
+            yield _Picture(unquote(str(token.attrs.get("src", ""))), _alt(token), line)
+            continue
+        text = _text(token)
+        if token.type == "hardbreak":
+            line += 1
+        if not text:
+            continue
+        if soft and last and not (lang.width(last) == 2 and lang.width(text[0]) == 2):
+            text = f" {text}"
+        soft = False
+        last = text[-1]
+        yield _Words(text, line)
+
+
+def _text(token: Token) -> str:
+    if token.type in ("text", "code_inline", "text_special"):
+        return token.content
+    if token.type == "hardbreak" or (token.type == "html_inline" and _BREAK.match(token.content)):
+        return "\n"
+    return ""
+
+
+def _alt(token: Token) -> str:
+    return "".join(
+        _text(child) or " " * (child.type == "softbreak") for child in token.children or ()
+    )

@@ -1,0 +1,188 @@
+"""The render stage: a segment per scene, the sound, the finished film, the caption files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from app import disk
+from app.errors import DiskError, MediaError
+from app.media import audio, captions, encode, ffmpeg, styles, timeline
+from app.models import FPS
+from app.tasks import assets, script
+from app.tasks._stage import StageContext, stage_task
+
+VIDEO = "video.mp4"
+SRT = "captions.srt"
+VTT = "captions.vtt"
+SOUND = "render/sound.m4a"
+
+SEGMENTS_END = 0.86
+"""Part of the stage's progress that is drawing and encoding; sound and mux take the rest."""
+SOUND_END = 0.96
+
+BYTES_PER_SECOND = 2_500_000
+"""Room on the disk that a second of video takes at most: segments, sound and the finished film."""
+RESERVE = 200_000_000
+
+
+@stage_task("video_rendering", share=50, version="1", label="render")
+def render_video_task(context: StageContext) -> None:
+    """Make `video.mp4`, `captions.srt` and `captions.vtt`; scenes that did not change are kept."""
+    plan = _plan(context)
+    _check_disk(context, plan.seconds)
+    segments = _segments(context, plan)
+    sound = _sound(context, plan)
+    _captions(context, plan)
+    _film(context, plan, segments, sound)
+    context.facts.update(seconds=round(plan.seconds, 3), frames=plan.frames)
+    context.roles |= {"video": VIDEO, "captions_srt": SRT, "captions_vtt": VTT}
+
+
+def _plan(context: StageContext) -> timeline.Timeline:
+    language = script.load(context).language
+    scenes = [
+        timeline.SceneTake(
+            id=scene.id,
+            picture=context.project.path(scene.picture),
+            picture_sha256=scene.picture_sha256,
+            kind="card" if scene.kind == "card" else "picture",
+            sentences=tuple(
+                timeline.Take(
+                    text=sentence.text,
+                    wav=context.project.path(sentence.wav),
+                    speech=assets.load_speech(context, sentence),
+                )
+                for sentence in scene.sentences
+            ),
+        )
+        for scene in assets.load(context).scenes
+    ]
+    style = styles.load(context.spec.style)
+    return timeline.plan(scenes, fps=FPS, size=context.size, style=style, language=language)
+
+
+def _check_disk(context: StageContext, seconds: float) -> None:
+    needed = RESERVE + seconds * BYTES_PER_SECOND
+    free = shutil.disk_usage(context.project.folder).free
+    if free < needed:
+        raise DiskError(
+            "disk_full",
+            f"Rendering {seconds:.0f} s of video needs {needed / 1e6:.0f} MB free; "
+            f"there are {free / 1e6:.0f} MB.",
+            "Free some space, then run the project again.",
+        )
+
+
+def _segments(context: StageContext, plan: timeline.Timeline) -> list[Path]:
+    style, language = styles.load(context.spec.style), script.load(context).language
+    paths, done = [], 0
+    for number, segment in enumerate(plan.segments, 1):
+        inputs = {
+            "segment": segment.facts(),
+            "size": plan.size,
+            "style": styles.digest(style),
+            "language": language,
+            "captions": context.spec.captions,
+            "encoder": encode.recipe(),
+        }
+        # named by content: a scene that moves keeps its film
+        name = f"render/segment/{disk.digest(inputs)[:20]}.mp4"
+        begin = SEGMENTS_END * done / plan.frames
+        done += segment.frames
+        end = SEGMENTS_END * done / plan.frames
+        report = context.report(begin, end, "segment", n=number, total=len(plan.segments))
+
+        def build(
+            path: Path,
+            segment: timeline.Segment = segment,
+            report: Callable[[float], None] = report,
+        ) -> None:
+            encode.segment(
+                segment,
+                path,
+                size=plan.size,
+                style=style,
+                language=language,
+                captions=context.spec.captions,
+                report=report,
+            )
+
+        context.make(name, inputs=inputs, build=build)
+        paths.append(context.project.path(name))
+    return paths
+
+
+def _sound(context: StageContext, plan: timeline.Timeline) -> Path:
+    music = _music(context)
+    inputs: dict[str, Any] = {
+        "voice": [[disk.sha256(path), start] for path, start in plan.voice],
+        "seconds": plan.seconds,
+        "music": disk.sha256(music) if isinstance(music, Path) else music,
+        "seed": context.project.id,
+        "version": audio.VERSION,
+    }
+    context.step(SEGMENTS_END, "sound")
+
+    def build(path: Path) -> None:
+        loudness = audio.mix(
+            plan.voice,
+            plan.seconds,
+            path,
+            music=music,
+            seed=context.project.id,
+            report=context.report(SEGMENTS_END, SOUND_END, "sound"),
+        )
+        context.facts["loudness_lufs"] = round(loudness.integrated, 2)
+        context.facts["true_peak_dbtp"] = round(loudness.true_peak, 2)
+
+    context.make(SOUND, inputs=inputs, build=build)
+    return context.project.path(SOUND)
+
+
+def _music(context: StageContext) -> Path | Literal["auto"] | None:
+    wanted = context.spec.music
+    if wanted in ("auto", "none"):
+        return "auto" if wanted == "auto" else None
+    return context.project.path(f"source/{wanted}")
+
+
+def _captions(context: StageContext, plan: timeline.Timeline) -> None:
+    for name, text in ((SRT, captions.srt(plan.cues)), (VTT, captions.vtt(plan.cues))):
+        context.make_text(name, text)
+
+
+def _film(
+    context: StageContext, plan: timeline.Timeline, segments: list[Path], sound: Path
+) -> None:
+    inputs = {
+        "segments": [path.name for path in segments],
+        "sound": disk.sha256(sound),
+        "version": encode.VERSION,
+    }
+    context.step(SOUND_END, "mux")
+    context.make(
+        VIDEO,
+        inputs=inputs,
+        build=lambda path: encode.join(
+            segments,
+            sound,
+            path,
+            frames=[segment.frames for segment in plan.segments],
+            fps=plan.fps,
+            report=context.report(SOUND_END, 1.0, "mux"),
+        ),
+        check=lambda path: _check(path, plan),
+    )
+
+
+def _check(path: Path, plan: timeline.Timeline) -> None:
+    found = ffmpeg.probe(path)
+    if abs(found.duration - plan.seconds) > 2 / FPS:
+        raise MediaError(
+            "video_length",
+            f"The film came out {found.duration:.2f} s long instead of {plan.seconds:.2f} s.",
+            "Run the project again; if it stays so, report it with the worker's log.",
+        )

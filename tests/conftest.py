@@ -1,0 +1,65 @@
+"""Every test on clean ground: no settings from outside, a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from _redis import RedisServer
+from app import settings
+
+_FOREIGN = ("REELCHAIN_", "CELERY_", "REDIS_", "GEMINI_", "YOUTUBE_", "GOOGLE_", "PYTEST_CELERY")
+
+
+def _scrub() -> None:
+    ours = {name.upper() for name in settings.Settings.model_fields}
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) or name.upper() in ours:
+            del os.environ[name]
+    for kind in (settings.Base, settings.Settings):  # the developer's .env is not the tests'
+        kind.model_config["env_file"] = None
+
+
+_scrub()
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test a data folder that nobody else has."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("DATA_DIR", str(folder))
+    settings.get.cache_clear()
+    yield folder
+    settings.get.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One real Redis for the whole session, from the wheel, on a free port."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point the settings at the session's Redis, emptied."""
+    return _use(redis_server, monkeypatch)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A Redis of this test alone, to kill, freeze and restart."""
+    with RedisServer(tmp_path / "redis") as server:
+        _use(server, monkeypatch)
+        yield server
+
+
+def _use(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    server.client.flushall()
+    monkeypatch.setenv("CELERY_BROKER_URL", server.url)
+    settings.get.cache_clear()
+    return server.url
+

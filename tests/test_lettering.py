@@ -1,0 +1,92 @@
+"""Display type fits its box, and its lines break where a reader would."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.media import lettering
+from app.models import Language
+
+OPENING, CLOSING = set("「『《〈（【(“‘"), set("，。！？：；、」』》〉）】,.!?:;”’")
+
+
+def fit(text: str, language: Language, **changed: int) -> lettering.Setting:
+    box = {"width": 1000, "height": 500, "largest": 140, "smallest": 50, "lines": 3, **changed}
+    return lettering.fit(text, language, weight="bold", **box)
+
+
+def plain(setting: lettering.Setting) -> str:
+    return "".join(setting.lines).replace(" ", "")
+
+
+def test_a_short_title_gets_the_largest_size() -> None:
+    assert fit("Tea", "en") == lettering.Setting(("Tea",), "en", "bold", 140)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("The lighthouse that counts the stars", "en", ("The lighthouse", "that counts the stars")),
+        ("數星星的燈塔：一個夏天的夜晚", "zh-TW", ("數星星的燈塔：", "一個夏天的夜晚")),
+    ],
+)
+def test_lines_break_by_sense(text: str, language: Language, expected: tuple[str, ...]) -> None:
+    assert fit(text, language).lines == expected
+
+
+def test_no_line_of_a_heading_is_a_single_character() -> None:
+    for count in range(2, 40):
+        text = "山水之間有一座老燈塔它數著天上的星星直到天亮了才肯睡去而村子裡的人都不知道"[:count]
+        setting = fit(text, "zh-TW")
+        assert plain(setting) == text
+        assert count < 4 or all(len(line) > 1 for line in setting.lines)
+
+
+def test_a_long_word_is_made_smaller_before_it_is_broken() -> None:
+    word = "Donaudampfschifffahrtsgesellschaft"
+    assert fit(word, "en").lines == (word,)
+    assert fit(word, "en").size < 140
+    broken = fit(word * 3, "en")
+    assert len(broken.lines) > 1
+    assert plain(broken) == word * 3
+
+
+def test_what_is_too_long_ends_in_an_ellipsis() -> None:
+    setting = fit("one two three four five six seven, " * 40, "en")
+    assert len(setting.lines) == 3
+    assert setting.size == 50
+    assert setting.lines[-1][-2:] != ",…"
+    assert setting.lines[-1].endswith("…")
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t "])
+def test_nothing_is_set_in_no_lines(text: str) -> None:
+    setting = fit(text, "en")
+    assert (setting.lines, setting.width, setting.height) == ((), 0, 0)
+
+
+def test_no_room_is_no_lines() -> None:
+    assert fit("word", "en", height=10).lines == ()
+
+
+TEXT = st.text(
+    st.sampled_from([*list("aW mi 山水 的 了 ，。「」！A1-…́"), "燈塔", "word ", "https://"]),
+    max_size=120,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=TEXT, language=st.sampled_from(["en", "zh-TW"]), width=st.integers(260, 1400))
+def test_whatever_the_text_it_stays_in_its_box(text: str, language: Language, width: int) -> None:
+    setting = fit(text, language, width=width)
+    assert setting.width <= width
+    assert setting.height <= 500
+    assert len(setting.lines) <= 3
+    assert bool(setting.lines) == bool(text.split())
+    shown = plain(setting)
+    assert "".join(text.split()).startswith(shown.removesuffix("…").rstrip("…"))
+    for line, after in zip(setting.lines, setting.lines[1:], strict=False):
+        if len(line) > 1 and len(after) > 1 and language == "zh-TW":
+            assert after[0] not in CLOSING or line[-1] in CLOSING | OPENING

@@ -1,0 +1,331 @@
+"""Pictures of every kind and every fault a user may bring."""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from app.errors import InputError
+from app.media import pictures, styles
+
+PAPER = styles.load("paper")
+WIDE = (1920, 1080)
+SMALL = (480, 270)
+
+
+def scene(width: int, height: int) -> Image.Image:
+    """A picture whose four corners tell where they are: red, green, blue, white."""
+    image = Image.new("RGB", (width, height), (90, 90, 90))
+    w, h = width // 3, height // 3
+    image.paste((230, 20, 20), (0, 0, w, h))
+    image.paste((20, 230, 20), (width - w, 0, width, h))
+    image.paste((20, 20, 230), (0, height - h, w, height))
+    image.paste((245, 245, 245), (width - w, height - h, width, height))
+    return image
+
+
+def still(path: Path, size: tuple[int, int] = SMALL) -> Image.Image:
+    target = path.with_name("still.png")
+    pictures.prepare(path, target, size=size, style=PAPER)
+    with Image.open(target) as image:
+        image.load()
+    assert image.mode == "RGB"
+    assert image.size == pictures.canvas(size)
+    return image
+
+
+def close(one: tuple[int, ...], other: tuple[int, ...], within: int = 14) -> bool:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= within
+
+
+def pixel(image: Image.Image, across: float, down: float) -> tuple[int, ...]:
+    found = image.getpixel((int(across * (image.width - 1)), int(down * (image.height - 1))))
+    assert isinstance(found, tuple)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1920, 1080), (2304, 1296)),
+        ((1080, 1920), (1296, 2304)),
+        ((1080, 1080), (1296, 1296)),
+        ((426, 240), (512, 288)),
+    ],
+)
+def test_the_canvas_is_a_fifth_larger_and_even(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert pictures.canvas(size) == expected
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_stands_upright_whatever_its_orientation(orientation: int, tmp_path: Path) -> None:
+    undo = [None, 0, 3, 1, 5, 2, 6, 4]  # the transposition that a camera held so would have made
+    upright = scene(640, 360)
+    step = undo[orientation - 1]
+    stored = upright if step is None else upright.transpose(Image.Transpose(step))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    image = still(tmp_path / "photo.jpg")
+    assert close(pixel(image, 0.02, 0.02), (230, 20, 20))
+    assert close(pixel(image, 0.98, 0.02), (20, 230, 20))
+    assert close(pixel(image, 0.02, 0.98), (20, 20, 230))
+
+
+def save_palette(path: Path) -> None:
+    scene(640, 360).quantize(16).save(path, "PNG")
+
+
+def save_gif(path: Path) -> None:
+    later = Image.new("RGB", (640, 360), "black")
+    scene(640, 360).save(path, "GIF", save_all=True, append_images=[later], duration=50)
+
+
+def save_lossless_webp(path: Path) -> None:
+    scene(640, 360).save(path, "WEBP", lossless=True)
+
+
+def save_cmyk(path: Path) -> None:
+    scene(640, 360).convert("CMYK").save(path, "JPEG", quality=95)
+
+
+def save_tiff(path: Path) -> None:
+    scene(640, 360).save(path, "TIFF")
+
+
+def save_progressive(path: Path) -> None:
+    scene(640, 360).save(path, "JPEG", quality=95, progressive=True)
+
+
+def save_broken_profile(path: Path) -> None:
+    scene(640, 360).save(path, "PNG", icc_profile=b"this is no profile")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        save_palette,
+        save_gif,
+        save_lossless_webp,
+        save_cmyk,
+        save_tiff,
+        save_progressive,
+        save_broken_profile,
+    ],
+)
+def test_every_usual_kind_of_file_is_read(write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / "picture")
+    pictures.check(tmp_path / "picture")
+    image = still(tmp_path / "picture")
+    assert close(pixel(image, 0.02, 0.02), (230, 20, 20), 30)
+    assert close(pixel(image, 0.98, 0.98), (245, 245, 245), 30)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "I", "F"])
+def test_grey_of_any_depth_keeps_its_tones(mode: str, tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 255, 640), (360, 1))
+    if mode == "1":
+        image = Image.fromarray(ramp.astype(np.uint8)).convert("1")
+    elif mode == "L":
+        image = Image.fromarray(ramp.astype(np.uint8))
+    elif mode == "I;16":
+        image = Image.fromarray((ramp * 257).astype(np.uint16))
+    elif mode == "I":
+        image = Image.fromarray((ramp * 257).astype(np.int32))
+    else:
+        image = Image.fromarray((ramp / 255).astype(np.float32))
+    image.save(tmp_path / "grey.tiff")
+    made = np.asarray(still(tmp_path / "grey.tiff").convert("L"), dtype=float)
+    thirds = np.array_split(made.mean(axis=0), 3)
+    assert [round(float(third.mean()) / 42.5) for third in thirds] == [1, 3, 5]
+
+
+def test_a_profile_is_converted_to_srgb(tmp_path: Path) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.merge("LAB", [Image.new("L", (640, 360), level) for level in (137, 209, 195)]).save(
+        tmp_path / "lab.tiff", icc_profile=lab
+    )
+    red, green, blue = pixel(still(tmp_path / "lab.tiff"), 0.5, 0.5)
+    assert red > 200
+    assert green < 60
+    assert blue < 60
+
+
+def test_transparency_stands_on_the_colour_of_the_style(tmp_path: Path) -> None:
+    logo = Image.new("RGBA", (400, 300), (255, 0, 255, 0))
+    logo.paste((200, 30, 30, 255), (100, 75, 300, 225))
+    logo.save(tmp_path / "logo.png")
+    image = still(tmp_path / "logo.png")
+    assert pixel(image, 0.01, 0.5) == PAPER.colours.background
+    assert close(pixel(image, 0.5, 0.5), (200, 30, 30))
+    hidden = np.asarray(image).astype(int)
+    assert not ((hidden[..., 0] > 240) & (hidden[..., 1] < 100)).any()  # the magenta stays hidden
+
+
+def test_an_alpha_channel_that_hides_nothing_is_a_plain_picture(tmp_path: Path) -> None:
+    scene(640, 360).convert("RGBA").save(tmp_path / "opaque.png")
+    assert close(pixel(still(tmp_path / "opaque.png"), 0.02, 0.02), (230, 20, 20))
+
+
+@pytest.mark.parametrize(
+    ("picture", "frame"),
+    [
+        ((600, 1000), (480, 270)),
+        ((1000, 260), (480, 270)),
+        ((800, 800), (480, 270)),
+        ((1600, 900), (270, 480)),
+        ((1600, 900), (270, 270)),
+        ((300, 3000), (270, 480)),
+    ],
+)
+def test_a_picture_of_another_aspect_is_kept_whole_within_the_resting_frame(
+    picture: tuple[int, int], frame: tuple[int, int], tmp_path: Path
+) -> None:
+    scene(*picture).save(tmp_path / "tall.png")
+    made = np.asarray(still(tmp_path / "tall.png", frame)).astype(int)
+    wide, high = pictures.canvas(frame)
+    for colour in ((230, 20, 20), (20, 230, 20), (20, 20, 230), (245, 245, 245)):
+        rows, columns = np.nonzero((abs(made - colour) < 20).all(axis=2))
+        assert len(rows) > 200
+        assert rows.min() >= (high - frame[1]) // 2
+        assert rows.max() <= (high + frame[1]) // 2
+        assert columns.min() >= (wide - frame[0]) // 2
+        assert columns.max() <= (wide + frame[0]) // 2
+    assert made[:4].mean() < 110  # the surround is darkened
+
+
+@pytest.mark.parametrize("picture", [(1600, 1200), (1500, 1000), (1920, 1080), (2000, 1000)])
+def test_a_picture_of_nearly_the_aspect_fills_the_canvas(
+    picture: tuple[int, int], tmp_path: Path
+) -> None:
+    scene(*picture).save(tmp_path / "near.png")
+    image = still(tmp_path / "near.png")
+    assert close(pixel(image, 0, 0), (230, 20, 20))
+    assert close(pixel(image, 1, 1), (245, 245, 245))
+
+
+@pytest.mark.parametrize("picture", [(1, 1), (60, 40), (320, 180), (1, 500), (500, 1)])
+def test_a_tiny_picture_is_framed_not_blown_up(picture: tuple[int, int], tmp_path: Path) -> None:
+    Image.new("RGB", picture, (240, 200, 40)).save(tmp_path / "tiny.png")
+    image = np.asarray(still(tmp_path / "tiny.png", (960, 540))).astype(int)
+    rows, columns = np.nonzero((abs(image - (240, 200, 40)) < 8).all(axis=2))
+    assert 1 <= np.ptp(columns) + 1 <= 2 * picture[0]
+    assert 1 <= np.ptp(rows) + 1 <= 2 * picture[1]
+
+
+def test_a_huge_photo_is_decoded_small(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 20_000), 128).save(tmp_path / "huge.jpg", quality=30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pictures.check(tmp_path / "huge.jpg")
+    still(tmp_path / "huge.jpg", WIDE)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 300 * 1024  # kilobytes; decoded in full it takes 400 MB, as RGB 1.2 GB
+
+
+def bomb(path: Path, side: int) -> None:
+    """A well-formed PNG of `side`² black pixels in a few kilobytes of header and zeros."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1_000_000))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    bomb(tmp_path / "bomb.png", 50_000)
+    with pytest.raises(InputError) as caught:
+        pictures.check(tmp_path / "bomb.png")
+    assert caught.value.code == "picture_too_large"
+    assert "50000 × 50000" in caught.value.message
+
+
+def write_text(path: Path) -> None:
+    path.write_text("I am not a picture.", encoding="utf-8")
+
+
+def write_truncated(path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:-20_000])
+
+
+def write_truncated_png(path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, "PNG")
+    path.write_bytes(path.read_bytes()[:-20_000])
+
+
+def write_svg(path: Path) -> None:
+    path.write_text('<?xml version="1.0"?>\n<SVG xmlns="http://www.w3.org/2000/svg"/>', "utf-8")
+
+
+def write_heic(path: Path) -> None:
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400))
+
+
+@pytest.mark.parametrize(
+    ("write", "code"),
+    [
+        (write_text, "picture_unreadable"),
+        (write_truncated, "picture_unreadable"),
+        (write_truncated_png, "picture_unreadable"),
+        (write_heic, "picture_unreadable"),
+        (write_svg, "picture_vector"),
+        (Path.touch, "picture_empty"),
+        (Path.mkdir, "picture_not_a_file"),
+        (lambda path: None, "picture_missing"),
+    ],
+)
+@pytest.mark.parametrize("ask", ["check", "prepare"])
+def test_what_is_no_picture_is_a_clear_error(
+    write: Callable[[Path], None], code: str, ask: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "view.png"
+    write(path)
+    target = tmp_path / "still.jpg"
+    calls = {
+        "check": lambda: pictures.check(path),
+        "prepare": lambda: pictures.prepare(path, target, size=SMALL, style=PAPER),
+    }
+    with pytest.raises(InputError) as caught:
+        calls[ask]()
+    assert caught.value.code == code
+    assert "'view.png'" in caught.value.message
+    assert caught.value.hint
+    assert str(tmp_path) not in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "view.png")
+    with pytest.raises(InputError) as caught:
+        pictures.check(tmp_path / "view.png")
+    assert caught.value.code == "picture_not_a_file"
+
+
+def test_the_same_picture_gives_the_same_bytes_as_png_or_jpeg(tmp_path: Path) -> None:
+    scene(300, 500).save(tmp_path / "a.png")
+    for name, kind in (("one.png", "PNG"), ("one.jpg", "JPEG"), ("one.partial", "JPEG")):
+        made = []
+        for _ in range(2):
+            pictures.prepare(tmp_path / "a.png", tmp_path / name, size=SMALL, style=PAPER)
+            made.append((tmp_path / name).read_bytes())
+        assert made[0] == made[1]
+        with Image.open(tmp_path / name) as image:
+            assert image.format == kind
