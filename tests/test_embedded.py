@@ -378,6 +378,21 @@ def test_up_uses_a_redis_that_is_there_and_ctrl_c_leaves_it(data: Path, tmp_path
         redis.terminate()
 
 
+def test_up_never_takes_a_stack_away_from_another_command(data: Path) -> None:
+    folder = record.made(record.run_dir())
+    record.write_private(folder / "stack.json", json.dumps({"kind": "private", "phase": "ready"}))
+    held = [
+        record.lock(folder / name, record.EXCLUSIVE) for name in ("supervisor.lock", "clients.lock")
+    ]
+    try:
+        with pytest.raises(ServiceError) as caught:
+            embedded.serve()
+        assert caught.value.code == "stack_in_use"
+    finally:
+        for handle in held:
+            os.close(handle or -1)
+
+
 # -- a Redis of ours, without workers
 
 

@@ -26,8 +26,8 @@ def ground(kind: str) -> Image.Image:
     if kind == "black":
         return Image.new("RGB", (900, 1600), "black")
     if kind == "noise":
-        noise = np.random.default_rng(3).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
-        return Image.fromarray(noise)
+        noise = np.random.default_rng(3).integers(0, 256, (120, 213, 3), dtype=np.uint8)
+        return Image.fromarray(noise).resize((1280, 720), Image.Resampling.NEAREST)
     stripes = np.zeros((900, 1600, 3), dtype=np.uint8)
     stripes[::40] = stripes[1::40] = (255, 250, 200)
     stripes[:, ::60] = (255, 60, 60)

@@ -11,6 +11,7 @@ from celery import Celery, Task, signals
 from kombu import Queue
 
 from app import embedded, logs, settings
+from app.errors import ServiceError
 
 QUEUES = ("video_generation", "batch_processing", "maintenance")
 DEFAULT_QUEUE = "maintenance"
@@ -31,6 +32,7 @@ class PipelineApp(Celery):
     """Celery that finds its Redis by itself: the user's, or the embedded stack's."""
 
     in_worker = False
+    _reached = ""
 
     def send_task(self, *args: Any, **kwargs: Any) -> Any:
         """Send a task; where there is no Redis at all, the embedded stack is started first."""
@@ -42,6 +44,9 @@ class PipelineApp(Celery):
         if self.in_worker:
             return
         url = embedded.ensure()
+        if url != self._reached:
+            _check_answers(url)
+            self._reached = url
         if vars(self).get("configured") and self.conf.broker_url != url:
             self._redirect(url)
 
@@ -58,6 +63,19 @@ class PipelineApp(Celery):
         # Celery has no public way to drop the pools and the backend of an earlier address
         vars(self).update(_pool=None, _backend=None)
         vars(self.amqp).update(_producer_pool=None)
+
+
+def _check_answers(url: str) -> None:
+    """Fail at once, in one sentence, where Celery would try again for minutes."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+    except redis.RedisError as error:
+        raise ServiceError(
+            "redis_unreachable",
+            f"Redis at {logs.masked(url)} does not answer: {logs.masked(str(error))}",
+            "Start it, or correct CELERY_BROKER_URL or REDIS_* (./reelchain doctor).",
+        ) from None
 
 
 def _backend(broker: str) -> str:

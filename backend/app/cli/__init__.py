@@ -36,7 +36,7 @@ def main() -> None:
     """Run the command line; every error becomes one clear message and its exit code."""
     arguments: list[Any] = sys.argv[1:]
     try:
-        app()
+        app(prog_name="reelchain")
     except errors.ReelchainError as error:
         sys.exit(failed(error, as_json="--json" in arguments))
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app import pipeline
-from app.cli import output
+from app.cli import output, stack
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Id = Annotated[str, typer.Argument(help="The batch's number.", metavar="ID")]
@@ -38,6 +38,7 @@ def run(batch_id: Id, json: Json = False) -> None:
     made = batch.load(batch_id)
     with output.waiting("Starting the workers…"):
         result = batch_processing_task.delay(batch_id=made.batch_id)
+    stack.warn_without_workers()
     try:
         _follow(batch.subscribe(made))
     except KeyboardInterrupt:

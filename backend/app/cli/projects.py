@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app import errors, pipeline, settings
-from app.cli import output
+from app.cli import output, stack
 from app.project import STAGE_ORDER, Project
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -126,6 +126,7 @@ def run(
 def _run(project: Project, *, as_json: bool, from_stage: Any = None) -> None:
     outcome = _started(project, from_stage)
     if outcome is None:
+        stack.warn_without_workers()
         _watch(project)
     status = pipeline.status(project.id)
     output.facts(_outcome(status), as_json=as_json, lines=_where(status))

@@ -62,6 +62,17 @@ def _celery(command: str, given: list[str], ours: list[str]) -> None:
     celery_app.start(argv=[*sys.argv[1:]])
 
 
+def warn_without_workers() -> None:
+    """Say so where work was sent to a Redis that no worker listens to."""
+    from app import embedded
+    from app.celery_app import celery_app
+
+    if embedded.status()["running"]:
+        return  # the stack's own workers were seen ready
+    if not celery_app.control.ping(timeout=1.0):
+        output.note("No worker answers. Start one in another terminal: ./reelchain worker")
+
+
 def doctor(json: Json = False) -> None:
     """Check this machine: what is used, why, and what to mend."""
     from app import doctor as room

@@ -121,7 +121,8 @@ def background(
     top = (high - frame[1]) / 2
     fall = np.clip((np.arange(high) - top) / frame[1], 0, 1)[:, None, None] ** 1.4
     ground, horizon = _array(style.colours.background), _array(style.colours.horizon)
-    pixels = np.broadcast_to(ground + (horizon - ground) * fall, (high, canvas[0], 3)).copy()
+    sky = (ground + (horizon - ground) * fall).astype(np.float32)
+    pixels = np.broadcast_to(sky, (high, canvas[0], 3)).copy()
     slope = frame[0] / frame[1]
     shape = "wide" if slope > 1.2 else "tall" if slope < 0.8 else "square"
     if style.ornament == "moon":
@@ -275,7 +276,10 @@ def _from_centre(
     high, wide = pixels.shape[:2]
     x = (wide - frame[0]) / 2 + place[0] * frame[0]
     y = (high - frame[1]) / 2 + place[1] * frame[1]
-    distance = np.hypot(np.arange(wide)[None, :] - x, np.arange(high)[:, None] - y)
+    distance = np.hypot(
+        (np.arange(wide) - x).astype(np.float32)[None, :],
+        (np.arange(high) - y).astype(np.float32)[:, None],
+    )
     return distance[..., None], place[2] * min(frame)
 
 
@@ -306,7 +310,7 @@ def _hills(
     high, wide = pixels.shape[:2]
     top = (high - frame[1]) / 2
     across = np.arange(wide) / min(frame)
-    rows = np.arange(high)[:, None]
+    rows = np.arange(high, dtype=np.float32)[:, None]
     far, near = _array(style.colours.horizon), _array(style.colours.ornament)
     for layer in range(_HILLS):
         depth = (layer + 1) / _HILLS
@@ -316,26 +320,29 @@ def _hills(
             wave += np.sin(across * step * (1.5 + 0.3 * layer) + phase) / step**1.3
         swing = 0.030 * frame[1] * wave / max(1e-9, float(np.abs(wave).max()))
         crest = top + frame[1] * (_HIGHEST + 0.03 + 0.085 * layer) + swing
-        above = crest[None, :] - rows
+        crest = crest.astype(np.float32)
+        first = max(0, int(crest.min() - 0.08 * frame[1]))
+        area = pixels[first:]
+        above = crest[None, :] - rows[first:]
         shadow = np.where(above > 0, np.exp(-np.maximum(above, 0) / (0.012 * frame[1])), 0)
-        pixels *= 1 - 0.10 * shadow[..., None]
+        area *= 1 - 0.10 * shadow[..., None]
         cover = np.clip(0.5 - above, 0, 1)[..., None]
         tone = far + (near - far) * depth**1.2
         fade = np.clip(-above / (0.30 * frame[1]), 0, 1)[..., None]
-        pixels += (tone + (far - tone) * 0.35 * fade - pixels) * cover
+        area += (tone + (far - tone) * 0.35 * fade - area) * cover
 
 
 def _grain(pixels: np.ndarray, strength: float) -> None:
     """Add the tooth of paper: fine noise and faint long fibres, up to about four levels."""
     high, wide = pixels.shape[:2]
     random = np.random.default_rng(7)
-    fine = random.normal(0, 1, (high, wide))
+    fine = random.standard_normal((high, wide), dtype=np.float32)
     coarse = random.normal(0, 1, (high // 3 + 1, wide // 24 + 1))
     fibres = np.asarray(
         Image.fromarray(coarse.astype(np.float32)).resize((wide, high), Image.Resampling.BICUBIC)
     )
-    pixels += (strength * (2.0 * fine + 2.2 * fibres))[..., None]
+    pixels += (np.float32(strength) * (2 * fine + np.float32(2.2) * fibres))[..., None]
 
 
 def _array(colour: RGB) -> np.ndarray:
-    return np.array(colour, dtype=float)
+    return np.array(colour, dtype=np.float32)

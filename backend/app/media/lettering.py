@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from PIL import ImageDraw, ImageFont
 
@@ -247,10 +247,13 @@ def _balanced(
 ) -> tuple[float, list[int]]:
     """Return cost and edges (0 … number of units) of the `rows` lines that look best."""
     count = len(units)
+    letters = [0, *accumulate(sum(map(str.isalnum, unit)) for unit in units)]
+    breaks = [0.0, *(_break_cost(units, end) for end in range(1, count)), 0.0]
+    lone = [unit.strip().lower() in _WEAK for unit in units]
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
     for row in range(1, rows + 1):
         reached: dict[int, tuple[float, int]] = {}
-        for start, (cost, _) in best[-1].items():
+        for start, (before, _) in best[-1].items():
             used = 0.0
             for end in range(start + 1, count + 1):
                 if used + bare[end - 1] > width:
@@ -258,9 +261,12 @@ def _balanced(
                 used += full[end - 1]
                 if (end == count) != (row == rows):
                     continue
-                total = cost + _cost(units, start, end, 1 - min(1.0, used / width))
-                if end not in reached or total < reached[end][0]:
-                    reached[end] = (total, start)
+                cost = before + breaks[end] + max(0.0, 1 - used / width) ** 2
+                widow = start > 0 and letters[end] - letters[start] <= 1
+                if widow or (end == start + 1 and lone[start]):
+                    cost += _COST_WIDOW
+                if end not in reached or cost < reached[end][0]:
+                    reached[end] = (cost, start)
         best.append(reached)
     edges = [count]
     for reached in reversed(best[1:]):
@@ -268,21 +274,13 @@ def _balanced(
     return best[-1][count][0], edges[::-1]
 
 
-def _cost(units: Sequence[str], start: int, end: int, empty: float) -> float:
-    """Return what the line of `units[start:end]` costs, `empty` being its share of blank."""
-    cost = empty**2
-    line = "".join(units[start:end]).strip()
-    if (start > 0 and sum(map(str.isalnum, line)) <= 1) or line.lower() in _WEAK:
-        cost += _COST_WIDOW
-    if end == len(units):
-        return cost
-    if _in_word(units[end - 1], units[end]):
-        cost += _COST_IN_WORD
-    if line.rsplit(" ", 1)[-1].lower() in _WEAK:
+def _break_cost(units: Sequence[str], end: int) -> float:
+    """Return what it costs to break the line before `units[end]`."""
+    last = units[end - 1].strip()
+    cost = _COST_IN_WORD if _in_word(units[end - 1], units[end]) else 0.0
+    if last.lower() in _WEAK:
         cost += _COST_WEAK
-    if line and line[-1] in _CLOSING:
-        cost -= _GAIN_PUNCTUATION
-    return cost
+    return cost - _GAIN_PUNCTUATION if last and last[-1] in _CLOSING else cost
 
 
 def _cut(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -28,11 +28,15 @@ _ABBREVIATIONS = (
 )
 _MONEY = r"(?:NT|US|HK|TW|[ACS])?[$£€¥₹₩]"
 _AMOUNT = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
+_LINK = r"""
+    (?:https?://|www\.)[^\s<>"'\u3000-\u303f\u4e00-\u9fff]+[\w/]
+    |[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+
+    |[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.(?:com|org|net|io|tw|dev|gov|edu)\b(?:/[\w./-]*\w)?
+"""
+_ADDRESS = re.compile(_LINK, re.VERBOSE)
 _WORD = re.compile(
     rf"""
-    (?P<link>(?:https?://|www\.)[^\s<>"'\u3000-\u303f\u4e00-\u9fff]+[\w/]
-        |[A-Za-z0-9._%+-]{{1,64}}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+
-        |[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}})*\.(?:com|org|net|io|tw|dev|gov|edu)\b(?:/[\w./-]*\w)?)
+    (?P<link>{_LINK})
     |(?P<money>{_MONEY}{_AMOUNT}(?:[kKmMbB]\b)?)
     |(?P<dotted>(?<![{_LATIN}\d])(?:(?:[A-Za-z]\.){{2,6}}|(?:{_ABBREVIATIONS})\.))
     |(?P<number>(?:(?<![\w.,)])[-−+±~\#])?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}})*
@@ -108,6 +112,7 @@ _CURRENCIES = {
     "₹": ("rupee", "rupees"),
     "₩": ("won", "won"),
 }
+_NO_CURRENCY = ("dollar", "dollars")
 _CENTS = {"£": ("penny", "pence")}
 _SUFFIXES = {"k": "thousand", "m": "million", "b": "billion"}
 _AMOUNT_OF_MONEY = re.compile(rf"({_MONEY})({_AMOUNT})([kKmMbB]?)")
@@ -123,14 +128,13 @@ def _converter() -> Any:
     return G2P()
 
 
-@cache
-def _normalise() -> Callable[[str], str]:
+def _normalised(text: str) -> str:
+    """Return the converter's spoken form of `text`, without the full stop of an abbreviation."""
     from hibari.g2p.normalize import normalize
 
-    def plain(text: str) -> str:
-        return str(normalize(text))
-
-    return plain
+    said = str(normalize(text))
+    last = said.rsplit(" ", 1)[-1]
+    return said[:-1] if text.endswith(".") and last.endswith(".") and last.count(".") == 1 else said
 
 
 def folded(text: str) -> str:
@@ -220,56 +224,59 @@ def _said(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     written = [unicodedata.normalize("NFC", m[0]) for m in found]
     near = [plain[a.end() : b.start()].isspace() for a, b in pairwise(found)]
     out = []
-    for i, (match, word) in enumerate(zip(found, written, strict=True)):
+    for i, word in enumerate(written):
         before = written[i - 1] if i and near[i - 1] else ""
         after = written[i + 1] if i < len(near) and near[i] else ""
-        out.append(_say(match, word, before, after) or word)
+        out.append(_say(word, before, after) or word)
     return out
 
 
-def _say(match: re.Match[str], word: str, before: str, after: str) -> str:
+def _say(word: str, before: str, after: str) -> str:
+    """Return the spoken form of a word between its neighbours ("" where there is none near)."""
+    for rule in (_known, _link, _money, _clock_or_ratio, _size_or_version):
+        if (said := rule(word, before, after)) is not None:
+            return said
+    return _beside(word, before, after)
+
+
+def _known(word: str, before: str, _after: str) -> str | None:
     low = word.lower()
-    if low in _SAID:
-        return _SAID[low]
-    if match["link"]:
-        return _link(word)
-    if money := _AMOUNT_OF_MONEY.fullmatch(word):
-        return _money(money, after)
     if low in _SCALES and (money := _AMOUNT_OF_MONEY.fullmatch(before)):
-        return f"{word} {_CURRENCIES[money[1]][1]}"
+        return f"{word} {_CURRENCIES.get(money[1], _NO_CURRENCY)[1]}"
     if _HALF_DAY.fullmatch(word) and re.fullmatch(r"[\d:]+", before):
         return f"{low[0].upper()}.M."
-    if pair := re.fullmatch(r"(\d{1,3}):(\d{1,3})", word):
-        if (said := _clock_or_ratio(pair, after)) is not None:
-            return said
+    return _SAID.get(low)
+
+
+def _size_or_version(word: str, _before: str, _after: str) -> str | None:
     if size := re.fullmatch(r"(\d+)[x×](\d+)", word):
         return f"{size[1]} by {size[2]}"
-    if version := re.fullmatch(r"([vV]?)(\d+(?:\.\d+)+)", word):
-        if version[1] or word.count(".") > 1:
-            return f"{version[1].upper()} {version[2].replace('.', ' point ')}".strip()
-    return _beside(word, before, after)
+    version = re.fullmatch(r"([vV]?)(\d+(?:\.\d+)+)", word)
+    if version and (version[1] or word.count(".") > 1):
+        return f"{version[1].upper()} {version[2].replace('.', ' point ')}".strip()
+    return None
 
 
 def _beside(word: str, before: str, after: str) -> str:
     """Return the converter's own spoken form of `word`, as its neighbours make it."""
-    normalise = _normalise()
-    alone = normalise(word)
-    if word.endswith(".") and alone.count(".") == 1:
-        alone = alone.rstrip(".")
+    alone = _normalised(word)
     if after:
-        pair = normalise(f"{word} {after}")
+        pair = _normalised(f"{word} {after}")
         if pair.endswith(f" {after}") and pair[: -len(after) - 1] != alone:
             return pair[: -len(after) - 1]
     if before:
-        pair = normalise(f"{before} {word}")
-        for head in (before, normalise(before).rstrip(".")):
+        pair = _normalised(f"{before} {word}")
+        for head in (before, _normalised(before)):
             if pair.startswith(f"{head} ") and pair[len(head) + 1 :] != alone:
                 return pair[len(head) + 1 :]
     return alone
 
 
-def _clock_or_ratio(pair: re.Match[str], after: str) -> str | None:
-    """Return the reading of `16:9` and of a full hour before a.m. or p.m.; None: read as usual."""
+def _clock_or_ratio(word: str, _before: str, after: str) -> str | None:
+    """Return the reading of `16:9`, and of a full hour before a.m. or p.m."""
+    pair = re.fullmatch(r"(\d{1,3}):(\d{1,3})", word)
+    if pair is None:
+        return None
     left, right = int(pair[1]), pair[2]
     if (pair[1], right) in _SHAPES:
         return f"{left} by {int(right)}"
@@ -278,9 +285,12 @@ def _clock_or_ratio(pair: re.Match[str], after: str) -> str | None:
     return str(left) if right == "00" and _HALF_DAY.fullmatch(after) else None
 
 
-def _money(money: re.Match[str], after: str) -> str:
+def _money(word: str, _before: str, after: str) -> str | None:
+    money = _AMOUNT_OF_MONEY.fullmatch(word)
+    if money is None:
+        return None
     sign, amount, suffix = money[1], money[2], (money[3] or "").lower()
-    one, many = _CURRENCIES.get(sign, ("", ""))
+    one, many = _CURRENCIES.get(sign, _NO_CURRENCY)
     if after.lower() in _SCALES:
         return amount
     if suffix:
@@ -295,8 +305,10 @@ def _money(money: re.Match[str], after: str) -> str:
     return f"{amount} {one if amount == '1' else many}"
 
 
-def _link(word: str) -> str:
+def _link(word: str, _before: str, _after: str) -> str | None:
     """Return an address as people say it: no scheme, `dot`, `slash`, `at`."""
+    if not _ADDRESS.fullmatch(word):
+        return None
     bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", word).rstrip("/")
     for sign, said in ((".", " dot "), ("/", " slash "), ("@", " at "), ("-", " dash ")):
         bare = bare.replace(sign, said)

@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     |(?P<latin>(?:https?://|[0-9]{{1,6}}(?=[{_L}]))?[{_L}][{_L}0-9\u0300-\u036f]*
         (?:(?:['’.&/@+_:-]|://)[{_L}0-9]+|\ +(?=[{_L}])[{_L}0-9\u0300-\u036f]+)*(?:\+\+|\#)?)
     |(?P<digits>[0-9]{{1,12}})
-    |(?P<sign>[%&+=×÷]|(?<=[0-9%元度])\ ?[~～–-]\ ?(?=[0-9$]))
+    |(?P<sign>[%&+=×÷]|(?<=[0-9%元度])[~～–-](?=[0-9$])|(?<=[0-9%]\ )[~～–](?=\ [0-9]))
     |(?P<han>[{_HAN}])
     """,
     re.VERBOSE,
@@ -47,8 +47,7 @@ _FINALS = {
     "iao": "jau0", "ie": "je0", "in": "i0n", "ing": "i0ŋ", "io": "jɔ0", "iong": "jʊ0ŋ",
     "iou": "jou0", "o": "wo0", "ong": "ʊ0ŋ", "ou": "ou0", "u": "u0", "ua": "wa0", "uai": "wai0",
     "uan": "wa0n", "uang": "wa0ŋ", "uei": "wei0", "uen": "wə0n", "ueng": "wə0ŋ", "uo": "wo0",
-    "v": "y0", "van": "ɥɛ0n", "ve": "ɥe0", "vn": "y0n", "ê": "ɛ0", "m": "m0", "n": "n0",
-    "ng": "ŋ0",
+    "v": "y0", "van": "ɥɛ0n", "ve": "ɥe0", "vn": "y0n", "ê": "ɛ0",
 }  # fmt: skip
 """Final of pinyin → symbols; 0 is where the tone stands."""
 
@@ -65,6 +64,7 @@ _TAIWAN_CHARACTERS = {
     "鬆": "song1", "發": "fa1", "乾": "gan1", "捲": "juan3", "鬥": "dou4", "髒": "zang1",
     "臟": "zang4", "儘": "jin3", "盡": "jin4", "捨": "she3", "幹": "gan4", "衝": "chong1",
     "葉": "ye4", "適": "shi4", "廠": "chang3", "們": "men5", "裡": "li3", "還": "hai2",
+    "嗯": "en1",
 }  # fmt: skip
 """Character as written → its reading in Taiwan (Ministry of Education, 1999), where a Mainland
 phrase table says otherwise or the Simplified form is two characters in one."""
@@ -134,7 +134,8 @@ def read(text: str) -> Reading:
     for match in _TOKEN.finditer(plain):
         gap = plain[at : match.start()]
         latin = match["latin"] is not None
-        if run and (latin or gap.strip() or "\n" in gap):
+        figures = bool(gap and run and run[-1][2] and match[0][0].isdigit())
+        if run and (latin or figures or gap.strip() or "\n" in gap):
             _say_run(reading, run)
             run = []
         if not run and at:

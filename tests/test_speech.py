@@ -1,0 +1,488 @@
+from __future__ import annotations
+
+import json
+import unicodedata
+import wave
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app import providers
+from app.errors import InputError, MediaError
+from app.models import Speech
+from app.providers import SpeechRequest, _english, _mandarin, _voice, hibari, kokoro
+from app.providers._voice import RATE, SILENCE, UNIT, VOCABULARY, Reading
+
+NASTY = [
+    "The API of FFmpeg costs $5 million at 10:30 am, isn't it?",
+    "我們可以用 Python 和 FFmpeg 做一支 30 秒的短影片。",
+    "2024年5月1日，成長了 30%，大約 3.5 倍；10:30 開始，花了 NT$1,200。",
+    "Hello 你好 world 世界! 😀🎉 done✅",
+    "Ｆｕｌｌ　ｗｉｄｔｈ　１２３％，半形 half",
+    "「引號」（括號）《書名》……——破折號",
+    "https://example.com/a?b=c mail me@example.org C++ C# a_b v2.0 24/7",
+    "e\u0301te\u0301 café 𠀀 龘 々 ㄅㄆㄇ かな 한글 Привет مرحبا שלום",
+    "line one\nline two\r\n\tline three",
+    "[link](/ɹɹɹ/) <b>{x}</b> `code` $ $$ %% 1/0 0/0 99:99 1:2:3:4 ---5",
+    "12345678901234567890123456789 0.000 00:00 １０：３０ -−5 ~~ 3~5",
+    "Dr. Smith vs. Mr. Jones, e.g. St. Paul, etc. No. 5 (Dec. 25)",
+    "一一一不不不得得地地長長兒兒著著",
+    "a" * 300 + " " + "我" * 300,
+]
+
+
+def heard(text: str) -> str:
+    """Return the symbols of a Mandarin text, without the spaces between words."""
+    return "".join(_mandarin.read(text).symbols).replace(" ", "")
+
+
+def pinyin(*syllables: str) -> str:
+    return "".join(_mandarin.symbols(s) for part in syllables for s in part.split())
+
+
+def english(text: str) -> str:
+    return "".join(_english.read(text).symbols)
+
+
+def wav(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+
+
+def loud_from_to(sound: np.ndarray) -> tuple[float, float]:
+    """Return the seconds between which the RMS of 10 ms stays above -40 dB of the loudest."""
+    frames = sound[: len(sound) // 240 * 240].reshape(-1, 240)
+    rms = np.sqrt((frames**2).mean(axis=1))
+    loud = np.flatnonzero(rms > rms.max() * 0.01)
+    return loud[0] * 0.01, (loud[-1] + 1) * 0.01
+
+
+def assert_speech(speech: Speech, path: Path) -> None:
+    sound = wav(path)
+    assert speech.samples == len(sound)
+    assert speech.samples % UNIT == 0
+    at = 0.0
+    for word in speech.words:
+        assert at <= word.start < word.end <= speech.seconds
+        assert speech.text[slice(*word.span)].strip() == word.text
+        for edge in (word.start, word.end):
+            assert edge * RATE == pytest.approx(round(edge * RATE), abs=1e-6)
+        at = word.end
+    begin, end = loud_from_to(sound)
+    assert abs(speech.words[0].start - begin) <= 0.08
+    assert abs(speech.words[-1].end - end) <= 0.08
+    assert 0.05 < np.abs(sound).max() <= 0.951
+
+
+# --- readings ---------------------------------------------------------------------------------
+
+
+def speakable(c: str, language: str) -> bool:
+    """Tell whether a voice for `language` must say the character."""
+    if c.isascii():
+        return c.isalnum()
+    name = unicodedata.name(c, "")
+    return name.startswith("FULLWIDTH DIGIT") or (
+        language == "zh-TW" and name.startswith("CJK UNIFIED")
+    )
+
+
+def assert_reading(text: str, language: str) -> None:
+    reading = (_mandarin if language == "zh-TW" else _english).read(text)
+    reading.close()
+    assert set(reading.symbols) <= set(VOCABULARY)
+    assert len(reading.symbols) == len(reading.owners)
+    words = [o for o in reading.owners if o != SILENCE]
+    assert words == sorted(words)
+    assert set(words) == set(range(len(reading.spans)))
+    at, said = 0, set()
+    for start, end in reading.spans:
+        assert at <= start < end <= len(text)
+        assert not any(c.isspace() for c in text[start:end])
+        said |= set(range(start, end))
+        at = end
+    missed = [c for i, c in enumerate(text) if i not in said and speakable(c, language)]
+    assert not missed
+    pieces = reading.pieces()
+    assert all(len(reading.tokens(p)) <= _voice.LONGEST + 2 for p in pieces)
+    kept = {o for p in pieces for o in reading.owners[p]}
+    assert kept - {SILENCE} == set(words)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+@pytest.mark.parametrize("text", NASTY)
+def test_each_speakable_character_has_one_word_in_order(text: str, language: str) -> None:
+    assert_reading(text, language)
+
+
+ALPHABET = st.sampled_from("aZ 09.,:%$/-°kmx'’我你一不得3音樂長，。「」😀\n（）年月元…—~&+#@")
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(ALPHABET, max_size=40), language=st.sampled_from(["en", "zh-TW"]))
+def test_any_mixture_is_read_without_losing_its_place(text: str, language: str) -> None:
+    assert_reading(text, language)
+
+
+def test_a_word_of_five_thousand_letters_is_read_in_pieces() -> None:
+    reading = _english.read("a" * 5000)
+    assert len(reading.spans) == -(-5000 // _english.LONGEST_WORD)
+    assert reading.spans[-1][1] == 5000
+    assert all(p.stop - p.start <= _voice.LONGEST for p in reading.pieces())
+
+
+def test_the_vocabulary_is_that_of_the_models() -> None:
+    theirs = json.loads((resources.files("hibari") / "assets" / "vocab.json").read_text("utf-8"))
+    assert theirs == VOCABULARY
+
+
+def test_every_syllable_of_mandarin_has_symbols() -> None:
+    from pypinyin import pinyin_dict
+    from pypinyin.contrib.tone_convert import to_tone3
+
+    accented = {s for row in pinyin_dict.pinyin_dict.values() for s in row.split(",")}
+    silent = {
+        s
+        for s in (to_tone3(a, neutral_tone_with_five=True) for a in accented)
+        if not set(_mandarin.symbols(s)) <= set(VOCABULARY) or not _mandarin.symbols(s)
+    }
+    # Sounds of hesitation without a vowel of their own.
+    assert {s[:-1] for s in silent} <= {"hm", "hng", "m", "n", "ng"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("垃圾", "le4 se4"),
+        ("星期五", "xing1 qi2 wu3"),
+        ("企業", "qi4 ye4"),
+        ("研究", "yan2 jiu4"),
+        ("品質", "pin3 zhi2"),
+        ("人質", "ren2 zhi4"),
+        ("認識", "ren4 shi4"),
+        ("播放", "bo4 fang4"),
+        ("檔案", "dang3 an4"),
+        ("頭髮", "tou2 fa3"),
+        ("一隻貓", "yi4 zhi1 mao1"),
+        ("看著", "kan4 zhe5"),
+        ("著名", "zhu4 ming2"),
+        ("銀行行長", "yin2 hang2 hang2 zhang3"),
+        ("音樂會", "yin1 yue4 hui4"),
+        ("很長的路", "hen3 chang2 de5 lu4"),
+        ("長大", "zhang3 da4"),
+        ("跑得快", "pao3 de5 kuai4"),
+        ("慢慢地走", "man4 man4 de5 zou3"),
+        ("還有", "hai2 you3"),
+        ("還給", "huan2 gei3"),
+        ("嗯", "en1"),
+    ],
+)
+def test_words_sound_as_in_taiwan(text: str, sounds: str) -> None:
+    assert heard(text) == pinyin(sounds)
+
+
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("你好", "ni2 hao3"),
+        ("老虎很好", "lao2 hu3 hen2 hao3"),
+        ("展覽館", "zhan2 lan2 guan3"),
+        ("一個", "yi2 ge4"),
+        ("一起", "yi4 qi3"),
+        ("一天", "yi4 tian1"),
+        ("第一", "di4 yi1"),
+        ("一月", "yi1 yue4"),
+        ("看一看", "kan4 yi5 kan4"),
+        ("不是", "bu2 shi4"),
+        ("不好", "bu4 hao3"),
+        ("好不好", "hao3 bu5 hao3"),
+    ],
+)
+def test_tones_change_in_company(text: str, sounds: str) -> None:
+    assert heard(text) == pinyin(sounds)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("2024年", "二零二四年"),
+        ("30%", "百分之三十"),
+        ("3.5倍", "三點五倍"),
+        ("2個", "兩個"),
+        ("第2個", "第二個"),
+        ("12個", "十二個"),
+        ("200元", "兩百元"),
+        ("1005", "一千零五"),
+        ("20000", "兩萬"),
+        ("10:30", "十點三十分"),
+        ("14:05", "十四點零五分"),
+        ("16:9", "十六比九"),
+        ("$50", "五十元"),
+        ("$50元", "五十元"),
+        ("NT$100", "新台幣一百元"),
+        ("5km", "五公里"),
+        ("25°C", "攝氏二十五度"),
+        ("-5°C", "攝氏零下五度"),
+        ("2024/05/01", "二零二四年五月一日"),
+        ("2/3", "三分之二"),
+        ("3-5天", "三到五天"),
+        ("0912-345-678", "零九一二三四五六七八"),
+        ("１２３％", "百分之一百二十三"),
+    ],
+)
+def test_numbers_are_said_in_chinese(written: str, said: str) -> None:
+    assert heard(written) == heard(said)
+
+
+def test_a_number_is_one_word_and_a_character_is_one() -> None:
+    text = "成長了 30%，用 FFmpeg。"
+    reading = _mandarin.read(text)
+    assert [text[a:b] for a, b in reading.spans] == ["成", "長", "了", "30%", "用", "FFmpeg"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("$5 million", "five million dollars"),
+        ("$3.50", "three dollars and fifty cents"),
+        ("$2.5B", "two point five billion dollars"),
+        ("10:00 p.m.", "ten P.M."),
+        ("March 3", "March third"),
+        ("5 km", "five kilometers"),
+        ("20 °C", "twenty degrees Celsius"),
+        ("1920×1080", "1920 by 1080"),
+        ("github.com", "github dot com"),
+        ("Dr. Smith", "Doctor Smith"),
+        ("rock & roll", "rock and roll"),
+        ("#1", "number one"),
+        ("Chapter IV", "Chapter four"),
+        ("Ｆｕｌｌ", "Full"),
+        ("[a](/ɹɹɹ/)", "a"),
+    ],
+)
+def test_english_figures_are_read_out(written: str, said: str) -> None:
+    assert english(written).strip() == english(said).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [("API", "ˌApˌiˈI"), ("YouTube", "jˈutˌub"), ("AI", "ˈAˌI"), ("3D", "θɹˈi dˈi")],
+)
+def test_acronyms_are_spelled(text: str, phonemes: str) -> None:
+    assert english(text) == phonemes
+
+
+def test_words_keep_their_place_when_figures_grow() -> None:
+    text = "It cost $5 million on March 3, 2024."
+    words = [text[a:b] for a, b in _english.read(text).spans]
+    assert words == ["It", "cost", "$5", "million", "on", "March", "3", "2024"]
+
+
+# --- times ------------------------------------------------------------------------------------
+
+TOKENS = st.lists(st.tuples(st.integers(0, 6), st.integers(-1, 1)), min_size=1, max_size=40)
+
+
+@given(TOKENS)
+def test_marks_lie_end_to_end(tokens: list[tuple[int, int]]) -> None:
+    word, owners = 0, []
+    for _, step in tokens:
+        word += max(step, 0)
+        owners.append(SILENCE if step < 0 else word)
+    durations = [3, *(units for units, _ in tokens), 4]
+    marks = _voice.mark(owners, durations)
+    assert marks[0].start == 0
+    assert marks[-1].end == sum(durations) * UNIT
+    assert all(a.end == b.start for a, b in pairwise(marks))
+    assert all(m.start < m.end for m in marks)
+
+
+def test_a_space_is_shared_and_a_comma_is_silence() -> None:
+    marks = _voice.mark([0, SILENCE, 1, SILENCE, SILENCE, 2], [2, 4, 2, 4, 3, 1, 4, 5])
+    assert [(m.start // UNIT, m.end // UNIT, m.word) for m in marks] == [
+        (0, 2, SILENCE),
+        (2, 7, 0),
+        (7, 12, 1),
+        (12, 16, SILENCE),
+        (16, 20, 2),
+        (20, 25, SILENCE),
+    ]
+
+
+def test_ends_move_to_the_sound_and_long_silence_goes() -> None:
+    sound = np.zeros(40 * UNIT, np.float32)
+    sound[15 * UNIT : 25 * UNIT] = np.sin(np.arange(10 * UNIT) / 20).astype(np.float32)
+    whole = _voice.utterance(sound, [0, SILENCE, 1], [10, 8, 2, 8, 12])
+    done = _voice.snapped(whole)
+    assert len(done.sound) == (2 + 10 + 4) * UNIT
+    assert [m.word for m in done.marks] == [SILENCE, 0, 1, SILENCE]
+    assert abs(done.marks[1].start - 2 * UNIT) <= 240
+    assert abs(done.marks[2].end - 12 * UNIT) <= 240
+    assert done.marks[-1].end == len(done.sound)
+
+
+def test_sound_and_times_that_differ_are_refused() -> None:
+    with pytest.raises(MediaError, match="don't belong together"):
+        _voice.utterance(np.ones(UNIT * 5 + 1, np.float32), [0], [1, 3, 1])
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.3, 1.4])
+def test_every_file_has_the_same_level_and_never_clips(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    sound = (rng.standard_normal(RATE) * 0.2 * scale).astype(np.float32)
+    sound[: RATE // 2] = 0
+    out = _voice.levelled(sound)
+    assert np.abs(out).max() <= 0.95
+    assert 20 * np.log10(np.sqrt((out[RATE // 2 :] ** 2).mean())) == pytest.approx(-18, abs=0.3)
+    assert not _voice.levelled(np.zeros(RATE, np.float32)).any()
+
+
+def test_a_long_reading_is_cut_after_clauses() -> None:
+    reading = Reading()
+    for i in range(60):
+        reading.word((i * 2, i * 2 + 1), "həlO")
+        reading.pause("," if i % 10 == 9 else "")
+        reading.space()
+    pieces = reading.pieces(120)
+    assert "".join("".join(reading.symbols[p]) for p in pieces) == "".join(reading.symbols)
+    assert all("".join(reading.symbols[p]).rstrip().endswith(",") for p in pieces)
+
+
+# --- voices -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quick() -> hibari.HibariSpeech:
+    return hibari.HibariSpeech()
+
+
+@pytest.fixture(scope="module")
+def natural() -> kokoro.KokoroSpeech:
+    return kokoro.KokoroSpeech()
+
+
+def test_hibari_says_a_sentence_with_exact_times(
+    quick: hibari.HibariSpeech, tmp_path: Path
+) -> None:
+    request = SpeechRequest(text="The harbor wakes at 5 am, before the sun. 😀", language="en")
+    speech = quick.speak(request, tmp_path / "a.wav")
+    assert_speech(speech, tmp_path / "a.wav")
+    assert [w.text for w in speech.words] == [
+        "The",
+        "harbor",
+        "wakes",
+        "at",
+        "5",
+        "am",
+        "before",
+        "the",
+        "sun",
+    ]
+    again = quick.speak(request, tmp_path / "b.wav")
+    assert again == speech
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+def test_faster_speech_is_shorter(quick: hibari.HibariSpeech, tmp_path: Path) -> None:
+    text = "One two three four five six seven."
+    slow, fast = (
+        quick.speak(SpeechRequest(text=text, language="en", speed=s), tmp_path / "s.wav")
+        for s in (1.0, 1.6)
+    )
+    assert fast.seconds < slow.seconds * 0.8
+
+
+def test_a_text_longer_than_a_call_is_joined_exactly(
+    quick: hibari.HibariSpeech, tmp_path: Path
+) -> None:
+    text = "A boat came home, " * 30 + "x" * 100
+    speech = quick.speak(SpeechRequest(text=text, language="en"), tmp_path / "long.wav")
+    assert_speech(speech, tmp_path / "long.wav")
+    assert len(speech.words) == 30 * 4 + -(-100 // _english.LONGEST_WORD)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "The lanterns cost $3.50 each, on March 3."),
+        ("zh-TW", "我們用 FFmpeg 做了30秒的影片，很好看。"),
+    ],
+)
+def test_kokoro_says_a_sentence_with_exact_times(
+    natural: kokoro.KokoroSpeech, tmp_path: Path, language: str, text: str
+) -> None:
+    request = SpeechRequest.model_validate({"text": text, "language": language})
+    speech = natural.speak(request, tmp_path / "k.wav")
+    assert_speech(speech, tmp_path / "k.wav")
+    read = (_mandarin if language == "zh-TW" else _english).read(text)
+    assert [w.span for w in speech.words] == read.spans
+    assert len(speech.words) * 0.1 < speech.seconds < len(speech.words)
+
+
+def test_kokoros_durations_add_up_to_its_samples(natural: kokoro.KokoroSpeech) -> None:
+    reading = _mandarin.read("你好")
+    reading.close()
+    tokens = reading.tokens(reading.pieces()[0])
+    style = natural._style("zm_yunxi")[len(tokens) - 3][None, :]
+    sound, durations = natural._open().run(
+        None,
+        {
+            "tokens": np.asarray([tokens], np.int64),
+            "style": style,
+            "speed": np.asarray([1.0], np.float32),
+        },
+    )
+    assert np.size(durations) == len(tokens)
+    assert int(np.sum(durations)) * UNIT == np.size(sound)
+
+
+def test_every_voice_has_its_style() -> None:
+    speaker = kokoro.KokoroSpeech()
+    for voice in speaker.voices():
+        rows = speaker._style(voice.name)
+        assert rows.shape == (510, 256)
+        assert 0.5 < np.abs(rows).max() < 5
+
+
+@pytest.mark.parametrize(
+    ("provider", "request_", "code"),
+    [
+        ("kokoro", {"text": "hi", "language": "en", "voice": "nobody"}, "voice_unknown"),
+        ("kokoro", {"text": "hi", "language": "en", "voice": "zf_xiaoxiao"}, "voice_language"),
+        ("kokoro", {"text": "hi", "language": "en", "speed": 9}, "speech_speed"),
+        ("kokoro", {"text": "。……！", "language": "zh-TW"}, "speech_empty"),
+        ("kokoro", {"text": "مرحبا", "language": "en"}, "speech_empty"),
+        ("hibari", {"text": "", "language": "en"}, "speech_empty"),
+        ("hibari", {"text": "😀🎉", "language": "en"}, "speech_empty"),
+        ("hibari", {"text": "你好", "language": "zh-TW"}, "speech_language"),
+    ],
+)
+def test_what_can_not_be_said_is_refused(
+    provider: str, request_: dict[str, object], code: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "no.wav"
+    with pytest.raises(InputError) as error:
+        providers.speech(provider).speak(SpeechRequest.model_validate(request_), target)
+    assert error.value.code == code
+    assert not target.exists()
+    if code.startswith("voice"):
+        assert "af_heart" in error.value.hint
+
+
+def test_a_damaged_model_is_noticed() -> None:
+    with pytest.raises(MediaError) as error:
+        kokoro.joined_model([b"not", b"a", b"model"])
+    assert error.value.code == "voice_damaged"
+
+
+def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kokoro, "MODEL_PARTS", ("no_such_package",))
+    with pytest.raises(MediaError) as error:
+        kokoro.KokoroSpeech().speak(SpeechRequest(text="hi", language="en"), tmp_path / "x.wav")
+    assert error.value.code == "voice_missing"
