@@ -81,7 +81,9 @@ class Machine:
             for name in _PLAIN:
                 patch.setattr(os, name, self._watched(name, getattr(os, name)))
             write, pwrite = os.write, os.pwrite
-            patch.setattr(os, "fsync", lambda fd: self.operation("fsync", lambda: None, paths=(_name(fd),)))
+            patch.setattr(
+                os, "fsync", lambda fd: self.operation("fsync", lambda: None, paths=(_name(fd),))
+            )
             patch.setattr(
                 os,
                 "write",
@@ -125,7 +127,7 @@ class Machine:
 
 def _name(descriptor: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except OSError:
         return ""
 

@@ -93,13 +93,16 @@ class Bench:
         return False
 
     def start_worker(
-        self, queues: str = "video_generation,batch_processing,maintenance", concurrency: int = 2
+        self,
+        queues: str = "video_generation,batch_processing,maintenance",
+        concurrency: int = 2,
+        app: str = "app.celery_app",
     ) -> subprocess.Popen[bytes]:
         """Start a worker and wait until it takes tasks."""
         number = len(self.workers)
         path = self.folder / f"worker{number}.log"
         command = [
-            *(sys.executable, "-m", "celery", "-A", "app.celery_app", "worker"),
+            *(sys.executable, "-m", "celery", "-A", app, "worker"),
             *("-Q", queues, "-c", str(concurrency), "-n", f"w{number}@test", "-E"),
             *("--without-mingle", "--without-gossip", "--loglevel=info"),
         ]

@@ -62,4 +62,3 @@ def _use(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("CELERY_BROKER_URL", server.url)
     settings.get.cache_clear()
     return server.url
-

@@ -122,6 +122,23 @@ def test_a_sentence_without_words_is_shown_for_its_time() -> None:
     assert (cue.start, cue.end, cue.marks) == (0.0, 1.5, ())
 
 
+def test_signs_without_a_sound_never_overlap_what_is_said() -> None:
+    text = "One two. " + "★ " * 120 + "Three four."
+    spans = [(0, 3), (4, 7), (len(text) - 11, len(text) - 6), (len(text) - 5, len(text) - 1)]
+    words = [
+        Word(text=text[a:b], start=n, end=n + 0.9, span=(a, b)) for n, (a, b) in enumerate(spans)
+    ]
+    made = captions.cues(text, words, 4, language="en", size=(1920, 1080))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(made))
+    assert [mark.start for cue in made for mark in cue.marks] == [0, 1, 2, 3]
+
+
+def test_a_span_with_a_space_marks_the_word_only() -> None:
+    words = [Word(text="Hi", start=0, end=1, span=(0, 3))]
+    (cue,) = captions.cues("Hi there", words, 1, language="en", size=(1920, 1080))
+    assert cue.marks == (Mark(0, 1, 0, 0, 2),)
+
+
 def test_line_breaks_and_tabs_in_the_text_become_spaces() -> None:
     text = "One\ntwo\tthree"
     words = [

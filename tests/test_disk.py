@@ -106,7 +106,9 @@ def test_a_digest_does_not_depend_on_order(value: dict[str, int]) -> None:
 @given(st.lists(JSON, min_size=2, max_size=2))
 def test_different_values_have_different_digests(pair: list[object]) -> None:
     one, other = pair
-    assert (disk.digest(one) == disk.digest(other)) == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+    assert (disk.digest(one) == disk.digest(other)) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )
 
 
 def test_two_folders_change_places_at_once(tmp_path: Path) -> None:
@@ -163,9 +165,13 @@ def test_a_lock_that_is_held_can_be_waited_for_or_not(tmp_path: Path) -> None:
             pass
         with pytest.raises(disk.Locked), disk.lock(path, wait=0.05, shared=True):
             pass
-    with disk.lock(path, shared=True), disk.lock(path, wait=0, shared=True):
-        with pytest.raises(disk.Locked), disk.lock(path, wait=0):
-            pass
+    with (
+        disk.lock(path, shared=True),
+        disk.lock(path, wait=0, shared=True),
+        pytest.raises(disk.Locked),
+        disk.lock(path, wait=0),
+    ):
+        pass
     with disk.lock(path, wait=0):
         pass
 
@@ -207,7 +213,10 @@ def test_a_child_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(torn=st.binary(max_size=30), line=st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])))
+@given(
+    torn=st.binary(max_size=30),
+    line=st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])),
+)
 def test_a_line_is_whole_whatever_stands_before(torn: bytes, line: str) -> None:
     path = Path(os.environ["DATA_DIR"]).parent / "log"
     path.write_bytes(torn)

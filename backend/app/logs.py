@@ -13,9 +13,9 @@ FORMAT = "%(asctime)s %(levelname)s %(context)s%(name)s: %(message)s"
 _context: ContextVar[str] = ContextVar("log_context", default="")
 _SECRET = re.compile(
     # a password may hold "/" and "@" by mistake: up to the last "@" then
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@:]*(?::\S*)?@"
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)[^\s/@:]*(?::\S{0,500})?@"
     r"|(?P<key>(?:key|token|secret|passw(?:or)?d|requirepass|upload_id)[\"']?\s*[=:]\s*(?:bearer\s+)?)"
-    r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'&,;]+)"
+    r"(?:(?P<quote>[\"'])(?:(?!(?P=quote)).)*(?P=quote)|[\"']?[^\s\"'&,;]+)"
     r"|(?P<bearer>\bbearer\s+)[^\s\"',;]+",
     re.IGNORECASE,
 )
@@ -23,10 +23,14 @@ _SECRET = re.compile(
 
 def masked(text: str) -> str:
     """Return `text` with passwords in addresses and values of secret-looking keys replaced."""
-    return _SECRET.sub(
-        lambda m: f"{m['scheme']}***@" if m["scheme"] else f"{m['key'] or m['bearer']}***",
-        text,
-    )
+    return _SECRET.sub(_hidden, text)
+
+
+def _hidden(match: re.Match[str]) -> str:
+    if match["scheme"]:
+        return f"{match['scheme']}***@"
+    quote = match["quote"] or ""
+    return f"{match['key'] or match['bearer']}{quote}***{quote}"
 
 
 _PLAIN = logging.Formatter()

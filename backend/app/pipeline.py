@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from app import disk, language, settings, story
 from app.errors import InputError, ReelchainError
-from app.models import ProjectSpec, Script, Stage
+from app.models import ProjectSpec, Stage
 from app.project import STAGE_ORDER, Project, ids
 
 if TYPE_CHECKING:
@@ -309,9 +309,8 @@ def status(project_id: object) -> dict[str, Any]:
 def title_of(project: Project) -> str:
     """Return the script's title, or what the project was asked for."""
     try:
-        document = json.loads((project.folder / "script.json").read_bytes())
-        return Script.model_validate(document).title
-    except (OSError, ValueError):
+        return str(json.loads((project.folder / "script.json").read_bytes())["title"])
+    except (OSError, ValueError, LookupError, TypeError):
         spec = project.state().spec
         return spec.title or spec.topic or f"Project {project.id}"
 

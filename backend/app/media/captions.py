@@ -108,7 +108,9 @@ def cues(
     found: list[Cue] = []
     for start, end in _cut(clean, places, words, columns):
         lines = _lines(clean, [p for p in places if start <= p <= end], columns)
-        found.append(_cue(clean, lines, words, seconds))
+        cue = _cue(clean, lines, words, seconds)
+        if cue.marks or not words:  # signs without a sound have no time of their own
+            found.append(cue)
     return tuple(
         replace(cue, end=following.start)
         if following and following.start - cue.end < PAUSE
@@ -198,10 +200,10 @@ def _cue(text: str, spans: Sequence[tuple[int, int]], words: Sequence[Word], sec
         left = start + len(line) - len(line.lstrip())
         lines.append(line.strip())
         for word in _within(words, start, end):
-            begin = max(word.span[0], start) - left
-            until = min(word.span[1] - left, len(line.strip()))
-            if until > max(begin, 0):
-                marks.append(Mark(word.start, word.end, number, max(begin, 0), until))
+            begin = max(word.span[0] - left, 0)
+            until = begin + len(lines[-1][begin : max(word.span[1] - left, 0)].rstrip())
+            if until > begin:
+                marks.append(Mark(word.start, word.end, number, begin, until))
     first = marks[0].start if marks else 0.0
     last = max((mark.end for mark in marks), default=seconds)
     return Cue(first, max(last, first), tuple(lines), tuple(marks))
@@ -283,43 +285,41 @@ class Painter:
         return Raster(drawn.x, drawn.y, np.rint(pixels).astype(np.uint8))
 
     def _draw_letters(self, cue: Cue) -> _Letters:
-        width = self._size[0]
         lines = [_drawable(line, self._language) for line in cue.lines]
-        room = width - 2 * round(self._style.scale.margin * min(self._size) / 2)
-        size = self._type
-        aside, above = (round(share * size) for share in _PADDING)
-        font = fonts.face(self._language, "bold", size)
-        widest = max(self._length(line, size) for line in lines)
-        if widest > room - 2 * aside:
-            size = max(8, int(size * (room - 2 * aside) / widest))
-            font = fonts.face(self._language, "bold", size)
+        aside, above = (round(share * self._type) for share in _PADDING)
+        size = self._fitting(lines, aside)
         lengths = [self._length(line, size) for line in lines]
         row = round(_LINE_HEIGHT * size)
-        box_width = _even(max(lengths) + 2 * aside)
-        box_height = _even(len(lines) * row + 2 * above)
-        letters = Image.new("L", (box_width, box_height))
-        draw = ImageDraw.Draw(letters)
-        lefts = [(box_width - length) / 2 for length in lengths]
+        width, height = _even(max(lengths) + 2 * aside), _even(len(lines) * row + 2 * above)
+        lefts = [(width - length) / 2 for length in lengths]
         tops = [above + number * row for number in range(len(lines))]
-        bases = [top + round(0.5 * row + 0.36 * size) for top in tops]
-        for line, left, base in zip(lines, lefts, bases, strict=True):
-            tag = fonts.tag(self._language)
-            draw.text((left, base), line, fill=255, font=font, anchor="ls", language=tag)
+        base = round(0.5 * row + 0.36 * size)  # capitals stand in the middle of their row
+        letters = Image.new("L", (width, height))
+        draw = ImageDraw.Draw(letters)
+        font, tag = fonts.face(self._language, "bold", size), fonts.tag(self._language)
+        for line, left, top in zip(lines, lefts, tops, strict=True):
+            draw.text((left, top + base), line, fill=255, font=font, anchor="ls", language=tag)
         text = np.asarray(letters, np.float32) / np.float32(255)
-        pixels = np.zeros((box_height, box_width, 4), np.float32)
+        pixels = np.zeros((height, width, 4), np.float32)
         look = self._style.captions
-        _lay(look.box, _rounded(box_width, box_height, _RADIUS * self._type) * look.opacity, pixels)
+        _lay(look.box, _rounded(width, height, _RADIUS * self._type) * look.opacity, pixels)
         _lay(look.text, text, pixels)
         return _Letters(
-            x=_even((width - box_width) / 2),
-            y=_even(self._bottom() - box_height),
+            x=_even((self._size[0] - width) / 2),
+            y=_even(self._bottom() - height),
             pixels=pixels,
             text=text,
             reach=lambda mark: self._reach(lines[mark.line], mark, lefts[mark.line], size),
             rows=[(top, top + row) for top in tops],
-            bar=bases[0] - tops[0] + round(0.2 * size),
+            bar=base + round(0.2 * size),
             thickness=max(1, round(_BAR * size)),
         )
+
+    def _fitting(self, lines: Sequence[str], aside: int) -> int:
+        """Return the size of type: the style's, or what the widest line leaves room for."""
+        room = self._size[0] - self._style.scale.margin * min(self._size) - 2 * aside
+        widest = max(self._length(line, self._type) for line in lines)
+        return self._type if widest <= room else max(8, int(self._type * room / widest))
 
     def _bottom(self) -> float:
         """Return the lower edge of every box: two lines just fill the zone cards leave free."""

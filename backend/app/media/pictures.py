@@ -195,6 +195,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         elif top > 255 or image.mode.startswith("I;16"):
             levels = levels / 257
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    if image.mode == "RGBA":  # not copied: it may be 400 MB
+        return image
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
@@ -264,9 +266,11 @@ def _backdrop(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     soft = small.filter(ImageFilter.GaussianBlur(min(small.size) / 12))
     large = np.asarray(soft.resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
     grey = large.mean(axis=2, keepdims=True)
-    dark = (0.8 * large + 0.2 * grey) * 0.5
-    noise = np.random.default_rng(_DITHER_SEED).uniform(-0.5, 0.5, (size[1], size[0], 1))
-    return Image.fromarray(np.clip(dark + noise + 0.5, 0, 255).astype(np.uint8))
+    # A bright picture would outshine its subject; a night has little light to lose.
+    keep = 0.5 + 0.3 * max(0.0, 1 - float(grey.mean()) / 110)
+    dark = (0.8 * large + 0.2 * grey) * keep
+    noise = np.random.default_rng(_DITHER_SEED).random((size[1], size[0], 1), dtype=np.float32)
+    return Image.fromarray(np.clip(dark + noise, 0, 255).astype(np.uint8))
 
 
 def _mounted(subject: Image.Image, ground: Image.Image) -> Image.Image:

@@ -105,9 +105,9 @@ def _shade_mask(boxes: list[cards.Box]) -> np.ndarray:
     mask = Image.new("L", (wide // 8, high // 8))
     pen = ImageDraw.Draw(mask)
     for left, top, right, _ in boxes:
-        area = (left - 200, top - 120, right + 130, high)
+        area = (left - 200, top - 48, right + 70, high)
         pen.rectangle(tuple(side // 8 for side in area), fill=255)
-    soft = mask.filter(ImageFilter.GaussianBlur(9)).resize(SIZE, Image.Resampling.BICUBIC)
+    soft = mask.filter(ImageFilter.GaussianBlur(4.5)).resize(SIZE, Image.Resampling.BICUBIC)
     lower = np.clip(np.linspace(-0.9, 0.75, high), 0, 1)[:, None]
     shade: np.ndarray = np.maximum(np.asarray(soft, dtype=float) / 255, lower)
     return shade

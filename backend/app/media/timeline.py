@@ -183,45 +183,64 @@ def plan(
     """
     segments: list[Segment] = []
     voice: list[tuple[Path, int]] = []
-    whole: list[Cue] = []
-    first = 0
-    previous: Still | None = None
     for number, scene in enumerate(scenes):
-        last = number == len(scenes) - 1
-        transition = round(style.transition_seconds * fps) if previous else 0
-        lead = max(transition, round((OPENING if previous is None else TAIL) * fps))
-        starts, frames = _laid_out(scene, lead=lead, tail=CLOSING if last else TAIL, fps=fps)
-        cues = tuple(
-            cue.shifted(start / SAMPLE_RATE)
-            for take, start in zip(scene.sentences, starts, strict=True)
-            for cue in captions.cues(
-                take.text, take.speech.words, take.speech.seconds, language=language, size=size
-            )
+        before = segments[-1] if segments else None
+        made, starts = _segment(
+            scene,
+            before,
+            last=number == len(scenes) - 1,
+            fps=fps,
+            size=size,
+            style=style,
+            language=language,
         )
-        motion = moved(scene.kind, scene.picture_sha256, frames, fps=fps, amount=style.motion)
-        segments.append(
-            Segment(
-                id=scene.id,
-                first=first,
-                frames=frames,
-                fps=fps,
-                picture=scene.picture,
-                picture_sha256=scene.picture_sha256,
-                motion=motion,
-                previous=previous,
-                transition=transition,
-                fade_out=round(FADE_OUT * fps) if last else 0,
-                cues=cues,
-            )
+        sample = made.first * (SAMPLE_RATE // fps)
+        voice += [(t.wav, sample + at) for t, at in zip(scene.sentences, starts, strict=True)]
+        segments.append(made)
+    cues = tuple(cue.shifted(part.first / fps) for part in segments for cue in part.cues)
+    frames = sum(part.frames for part in segments)
+    return Timeline(size, fps, tuple(segments), cues, tuple(voice), frames)
+
+
+def _segment(
+    scene: SceneTake,
+    before: Segment | None,
+    *,
+    last: bool,
+    fps: int,
+    size: tuple[int, int],
+    style: Style,
+    language: Language,
+) -> tuple[Segment, list[int]]:
+    """Return the scene's segment, and the sample each sentence starts at on its clock."""
+    transition = round(style.transition_seconds * fps) if before else 0
+    lead = max(transition, round((TAIL if before else OPENING) * fps))
+    starts, frames = _laid_out(scene, lead=lead, tail=CLOSING if last else TAIL, fps=fps)
+    cues = tuple(
+        cue.shifted(start / SAMPLE_RATE)
+        for take, start in zip(scene.sentences, starts, strict=True)
+        for cue in captions.cues(
+            take.text, take.speech.words, take.speech.seconds, language=language, size=size
         )
-        sample = first * (SAMPLE_RATE // fps)
-        voice += [
-            (take.wav, sample + start) for take, start in zip(scene.sentences, starts, strict=True)
-        ]
-        whole += [cue.shifted(first / fps) for cue in cues]
-        previous = Still(scene.picture, scene.picture_sha256, motion.end)
-        first += frames
-    return Timeline(size, fps, tuple(segments), tuple(whole), tuple(voice), first)
+    )
+    made = Segment(
+        id=scene.id,
+        first=before.first + before.frames if before else 0,
+        frames=frames,
+        fps=fps,
+        picture=scene.picture,
+        picture_sha256=scene.picture_sha256,
+        motion=moved(scene.kind, scene.picture_sha256, frames, fps=fps, amount=style.motion),
+        previous=_end(before) if before else None,
+        transition=transition,
+        fade_out=round(FADE_OUT * fps) if last else 0,
+        cues=cues,
+    )
+    return made, starts
+
+
+def _end(segment: Segment) -> Still:
+    return Still(segment.picture, segment.picture_sha256, segment.motion.end)
 
 
 def _laid_out(scene: SceneTake, *, lead: int, tail: float, fps: int) -> tuple[list[int], int]:

@@ -73,8 +73,8 @@ _TAIWAN_PHRASES = {
     "垃圾": "le4 se4", "人質": "ren2 zhi4", "質押": "zhi2 ya1", "乾坤": "qian2 kun1",
     "乾隆": "qian2 long2", "薄荷": "bo4 he2", "角力": "jue2 li4", "還原": "huan2 yuan2",
     "還給": "huan2 gei3", "還債": "huan2 zhai4", "還錢": "huan2 qian2", "歸還": "gui1 huan2",
-    "償還": "chang2 huan2", "包括": "bao1 gua1", "癌症": "ai2 zheng4", "質量": "zhi2 liang4",
-    "企鵝": "qi4 e2", "尷尬": "gan1 ga4", "法國": "fa4 guo2", "曝光": "pu4 guang1",
+    "償還": "chang2 huan2", "癌症": "ai2 zheng4", "質量": "zhi2 liang4",
+    "企鵝": "qi4 e2", "尷尬": "gan1 ga4", "曝光": "pu4 guang1",
     "骰子": "tou2 zi5", "攜帶": "xi1 dai4", "說服": "shuo1 fu2", "地板": "di4 ban3",
     "頭髮": "tou2 fa3", "銀行": "yin2 hang2", "行動": "xing2 dong4", "長大": "zhang3 da4",
     "長出": "zhang3 chu1", "長成": "zhang3 cheng2", "成長": "cheng2 zhang3", "一行": "yi4 hang2",
@@ -94,7 +94,7 @@ _GAIN = frozenset(("得到", "得知", "得獎", "得分", "得以", "得意", "
 _GROWN = frozenset("大出成得在滿高老官輩者相")
 _HEADS = frozenset("局隊班組課處司會家社船店團縣鄉鎮村里所首酋")
 _R_COLOURED = frozenset("這那哪點玩花事味勁塊這")
-_BEFORE_LEVEL_ONE = frozenset("第十之唯统万单专逐初周期拜合归划纯零〇点")
+_BEFORE_LEVEL_ONE = frozenset("第之唯统单专逐初周期拜合归划纯〇点零二三四五六七八九十百千万亿")
 _AFTER_LEVEL_ONE = frozenset("月号楼级班二三四五六七八九零")
 
 
@@ -150,6 +150,22 @@ def read(text: str) -> Reading:
     return reading
 
 
+def read_within_english(text: str) -> Reading:
+    """Return how English text is read by a voice that can say the Han characters in it, too."""
+    plain = _english.folded(text)
+    reading = Reading()
+    for part in re.finditer(rf"[{_HAN}]+|[^{_HAN}]+", plain):
+        start, end = part.span()
+        if re.match(rf"[{_HAN}]", part[0]):
+            reading.space()
+            _say_run(reading, [((i, i + 1), text[i], False) for i in range(start, end)])
+            continue
+        if lead := re.match(r"\W+", part[0]):
+            _rest(reading, lead[0])
+        _say_latin(reading, text, (start, end))
+    return reading
+
+
 def _said(match: re.Match[str]) -> tuple[str, bool]:
     """Return the characters to say for a token, and whether they are a number."""
     if match["han"]:
@@ -202,10 +218,12 @@ def _find_readings(syllables: Sequence[_Syllable]) -> None:
     plain = simplified(written)
     for s, c, pinyin in zip(syllables, plain, _phrase_readings(plain), strict=True):
         s.plain, s.pinyin = c, pinyin
+    alone = _single_words(plain)
     for i, s in enumerate(syllables):
         if s.written in _TAIWAN_CHARACTERS:
             s.pinyin = _TAIWAN_CHARACTERS[s.written]
-        s.pinyin = _by_company(written, i) or s.pinyin
+        if i in alone:
+            s.pinyin = _by_company(written, i) or s.pinyin
     for found in _phrases().finditer(written):
         for s, pinyin in zip(
             syllables[slice(*found.span())], _TAIWAN_PHRASES[found[0]].split(), strict=True
@@ -258,12 +276,14 @@ def _change_tones(syllables: Sequence[_Syllable]) -> None:
 
 
 def _tone_of_one(one: _Syllable, before: _Syllable | None, after: _Syllable | None) -> str:
-    if after is None or after.plain in _AFTER_LEVEL_ONE or (one.counted and after.plain == "日"):
+    if after is None or after.plain in _AFTER_LEVEL_ONE:
+        return "1"
+    if after.plain == "日" and (one.counted or (before and before.plain == "月")):
         return "1"
     if before and before.plain == after.plain and not one.counted:
         return "5"
-    if before and (before.plain in _BEFORE_LEVEL_ONE or (before.counted and one.counted)):
-        return "2" if one.counted and after.plain == "万" else "1"
+    if before and before.plain in _BEFORE_LEVEL_ONE:
+        return "1"
     if one.counted and after.counted and after.plain not in "百千万亿兆":
         return "1"
     return "2" if after.tone in ("4", "5") else "4"
@@ -331,6 +351,18 @@ def _phrase_readings(plain: str) -> list[str]:
 
     found = look_up(plain)
     return found if len(found) == len(plain) else [(look_up(c) or [""])[0] for c in plain]
+
+
+def _single_words(plain: str) -> set[int]:
+    """Return the places of the characters that are in no phrase of pypinyin's."""
+    from pypinyin.seg.mmseg import seg
+
+    at, alone = 0, set()
+    for word in seg.cut(plain):
+        if len(word) == 1:
+            alone.add(at)
+        at += len(word)
+    return alone
 
 
 @cache

@@ -357,10 +357,17 @@ def _trimmed(whole: Utterance) -> Utterance:
 
 
 def edges(sound: Samples, share: float = _QUIET) -> tuple[int, int]:
-    """Return the first and the last sample (exclusive) above `share` of the loudest 10 ms."""
-    power = np.convolve(np.square(sound, dtype=np.float64), np.ones(_WINDOW), "same")
+    """Return the first and the last sample (exclusive) of the sound.
+
+    A window of 10 ms counts as sound when its RMS is above `share` of the loudest window's. The
+    first such window has only its last samples in the sound, the last one its first.
+    """
+    total = np.cumsum(np.square(sound, dtype=np.float64))
+    power = total[_WINDOW:] - total[:-_WINDOW]
     loud = np.flatnonzero(power > power.max(initial=0.0) * share * share)
-    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(sound))
+    if not len(loud) or loud[0] + _WINDOW >= loud[-1]:
+        return 0, len(sound)
+    return int(loud[0]) + _WINDOW, int(loud[-1]) + 1
 
 
 def joined(parts: Sequence[Utterance]) -> Utterance:

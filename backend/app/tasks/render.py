@@ -117,11 +117,12 @@ def _segments(context: StageContext, plan: timeline.Timeline) -> list[Path]:
 
 def _sound(context: StageContext, plan: timeline.Timeline) -> Path:
     music = _music(context)
+    seed = context.project.id + styles.load(context.spec.style).music_seed
     inputs: dict[str, Any] = {
         "voice": [[disk.sha256(path), start] for path, start in plan.voice],
         "seconds": plan.seconds,
         "music": disk.sha256(music) if isinstance(music, Path) else music,
-        "seed": context.project.id,
+        "seed": seed,
         "version": audio.VERSION,
     }
     context.step(SEGMENTS_END, "sound")
@@ -132,7 +133,7 @@ def _sound(context: StageContext, plan: timeline.Timeline) -> Path:
             plan.seconds,
             path,
             music=music,
-            seed=context.project.id,
+            seed=seed,
             report=context.report(SEGMENTS_END, SOUND_END, "sound"),
         )
         context.facts["loudness_lufs"] = round(loudness.integrated, 2)

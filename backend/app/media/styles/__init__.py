@@ -128,6 +128,8 @@ def read(file: Path) -> Style:
         values: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise _invalid(file, "it is not a mapping")
+        if "name" in values:
+            raise _invalid(file, "name is no setting of a style, its file's name is")
         return TypeAdapter(Style).validate_python({"name": file.stem, **values})
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(file, f"it can't be read ({type(error).__name__})") from None

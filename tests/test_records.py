@@ -1,0 +1,313 @@
+"""Task history and quota ledger: right under many writers, never in the way of a stage."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select
+
+from _processes import in_processes
+from app import records, settings
+
+
+@pytest.fixture(autouse=True)
+def fresh(data_dir: Path) -> Iterator[None]:
+    """A database of this test's own."""
+    records.engine.cache_clear()
+    yield
+    close()
+
+
+def close() -> None:
+    if records.engine.cache_info().currsize:
+        records.engine().dispose()
+    records.engine.cache_clear()
+
+
+def note(attempt: int = 1, *, project_id: int = 1, status: str = "running", **facts: Any) -> None:
+    facts = {"started_at": "2026-11-21T10:00:00Z", **facts}
+    records.stage_event(
+        project_id, "asset_generation", 1, attempt, task_id="t1", status=status, **facts
+    )
+
+
+# -- history ------------------------------------------------------------------------------------
+
+
+def test_a_try_is_one_row_however_often_it_is_told() -> None:
+    note()
+    note()
+    note(status="completed", finished_at="2026-11-21T10:01:00Z", seconds=60.0)
+    note(2, status="failed", error_code="font_missing", error="No glyph.")
+    rows = records.history(1)
+    assert [(row["attempt"], row["status"], row["seconds"]) for row in rows] == [
+        (1, "completed", 60.0),
+        (2, "failed", None),
+    ]
+    assert rows[0]["started_at"] == "2026-11-21T10:00:00Z"
+    assert records.history(2) == []
+
+
+def test_the_oldest_try_comes_first() -> None:
+    for hour in (12, 9, 15):
+        note(hour, started_at=f"2026-11-21T{hour:02}:00:00Z")
+    assert [row["attempt"] for row in records.history(1)] == [9, 12, 15]
+
+
+@pytest.mark.parametrize("again", range(3))
+def test_processes_that_start_on_an_empty_database_at_once_lose_nothing(again: int) -> None:
+    def work(number: int) -> None:
+        for attempt in range(8):
+            note(attempt, project_id=number)
+            note(attempt, project_id=100, status="completed")
+            records.book("youtube", "insert", 1, number)
+
+    in_processes(6, work)
+    for number in range(6):
+        assert len(records.history(number)) == 8
+    assert len(records.history(100)) == 8
+    assert records.spent() == {"youtube": {"insert": 48}}
+
+
+def test_the_database_lies_beside_the_projects_and_is_read_while_written(data_dir: Path) -> None:
+    note()
+    with sqlite3.connect(data_dir / "reelchain.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_a_deleted_database_is_made_anew(data_dir: Path) -> None:
+    note()
+    close()
+    for path in data_dir.glob("reelchain.db*"):
+        path.unlink()
+    note(7)
+    assert [row["attempt"] for row in records.history(1)] == [7]
+
+
+def test_a_database_of_half_the_tables_is_completed(data_dir: Path) -> None:
+    note()
+    with records.engine().begin() as connection:
+        records.ledger.drop(connection)
+    close()
+    records.book("youtube", "insert", 3)
+    assert records.spent() == {"youtube": {"insert": 3}}
+    assert len(records.history(1)) == 1
+
+
+# -- it never reaches a stage ----------------------------------------------------------------------
+
+
+def _garbage(folder: Path) -> None:
+    (folder / "reelchain.db").write_bytes(b"this is no database, " * 500)
+
+
+def _folder(folder: Path) -> None:
+    (folder / "reelchain.db").mkdir()
+
+
+def _other_shape(folder: Path) -> None:
+    with sqlite3.connect(folder / "reelchain.db") as connection:
+        connection.execute("CREATE TABLE task_history (x)")
+    connection.close()
+
+
+@pytest.mark.parametrize("spoil", [_garbage, _folder, _other_shape])
+def test_a_broken_database_is_logged_and_nothing_else(
+    data_dir: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    data_dir.mkdir()
+    spoil(data_dir)
+    with caplog.at_level(logging.WARNING):
+        note()
+    assert "record not written (stage_event)" in caplog.text
+
+
+def test_a_data_folder_that_can_not_be_made_is_logged(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data_dir.write_text("a file where the folder should be")
+    note()
+    assert "record not written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:hunter2@127.0.0.1:1/db",
+        "oracle+oracledb://me:hunter2@127.0.0.1:1/db",
+        "nonsense://me:hunter2@x/y",
+        "no url at all",
+        "sqlite:////proc/nowhere/x.db",
+    ],
+)
+def test_an_address_of_no_database_is_logged_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    settings.get.cache_clear()
+    note()
+    assert "record not written" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_text_that_no_database_takes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    note()
+    note(2, error="a lone surrogate \udcff")
+    note(3, seconds=1, project_id=10**30)
+    assert caplog.text.count("record not written") == 2
+    assert len(records.history(1)) == 1
+
+
+def test_a_database_that_is_locked_for_long_is_waited_for_and_then_logged(
+    data_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note()
+    with records.engine().connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    blocker = sqlite3.connect(data_dir / "reelchain.db")
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        note(2)
+        assert "record not written" in caplog.text
+    finally:
+        blocker.close()
+    note(3)
+    assert [row["attempt"] for row in records.history(1)] == [1, 3]
+
+
+# -- the ledger --------------------------------------------------------------------------------------
+
+
+def book_on(day: str, units: int, service: str = "youtube", bucket: str = "insert") -> None:
+    row = {"day": day, "service": service, "bucket": bucket, "units": units}
+    with records.engine().begin() as connection:
+        connection.execute(insert(records.ledger).values(**row))
+
+
+def closed_days() -> list[tuple[Any, ...]]:
+    with records.engine().connect() as connection:
+        rows = connection.execute(select(records.ledger_days).order_by(records.ledger_days.c.day))
+        return [tuple(row) for row in rows]
+
+
+def test_booked_units_are_summed_by_service_and_bucket() -> None:
+    for units in (1600, 50):
+        records.book("youtube", "insert", units, project_id=3)
+    records.book("youtube", "search", 100)
+    records.book("gemini", "requests", 1)
+    assert records.spent() == {
+        "youtube": {"insert": 1650, "search": 100},
+        "gemini": {"requests": 1},
+    }
+    assert records.spent(date(2020, 1, 1)) == {}
+
+
+def test_a_day_is_closed_once() -> None:
+    for day, units in (("2026-11-20", 5), ("2026-11-20", 7), ("2026-11-21", 1), ("2026-11-22", 9)):
+        book_on(day, units)
+    today = date(2026, 11, 22)
+    assert records.roll_over(today) == ["2026-11-20", "2026-11-21"]
+    assert records.roll_over(today) == []
+    assert closed_days() == [
+        ("2026-11-20", "youtube", "insert", 12, 2),
+        ("2026-11-21", "youtube", "insert", 1, 1),
+    ]
+    assert records.spent(date(2026, 11, 20)) == {"youtube": {"insert": 12}}
+    assert records.spent(today) == {"youtube": {"insert": 9}}
+
+
+def test_a_late_booking_of_a_closed_day_is_added_to_it() -> None:
+    book_on("2026-11-20", 5)
+    records.roll_over(date(2026, 11, 21))
+    book_on("2026-11-20", 2)
+    assert records.spent(date(2026, 11, 20)) == {"youtube": {"insert": 7}}
+    assert records.roll_over(date(2026, 11, 21)) == ["2026-11-20"]
+    assert closed_days() == [("2026-11-20", "youtube", "insert", 7, 2)]
+
+
+def test_workers_that_close_a_day_at_once_count_it_once() -> None:
+    for n in range(40):
+        book_on(f"2026-11-{n % 4 + 1:02}", 1, bucket=f"b{n % 2}")
+    close()
+    closed = in_processes(6, lambda _n: records.roll_over(date(2026, 11, 22)))
+    assert sorted(day for days in closed for day in days) == [
+        f"2026-11-{n:02}" for n in (1, 2, 3, 4)
+    ]
+    assert sum(row[3] for row in closed_days()) == 40
+    assert sum(row[4] for row in closed_days()) == 40
+
+
+def test_a_close_that_fails_halfway_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    book_on("2026-11-20", 5)
+    book_on("2026-11-21", 6)
+    real, calls = records._add_to_day, []
+
+    def fails_at_the_second(connection: Any, row: dict[str, Any]) -> None:
+        calls.append(row)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(connection, row)
+
+    monkeypatch.setattr(records, "_add_to_day", fails_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        records.roll_over(date(2026, 11, 22))
+    monkeypatch.undo()
+    assert closed_days() == []
+    assert records.spent(date(2026, 11, 20)) == {"youtube": {"insert": 5}}
+
+
+@pytest.mark.parametrize(
+    ("utc", "day"),
+    [
+        ("2026-03-08T07:59:59", "2026-03-07"),  # 23:59:59 PST
+        ("2026-03-08T08:00:00", "2026-03-08"),  # the day of 23 hours begins
+        ("2026-03-09T06:59:59", "2026-03-08"),
+        ("2026-03-09T07:00:00", "2026-03-09"),
+        ("2026-11-01T06:59:59", "2026-10-31"),
+        ("2026-11-01T07:00:00", "2026-11-01"),  # the day of 25 hours begins
+        ("2026-11-02T07:59:59", "2026-11-01"),
+        ("2026-11-02T08:00:00", "2026-11-02"),
+        ("2026-12-31T23:00:00", "2026-12-31"),
+    ],
+)
+def test_quotas_count_in_pacific_days(utc: str, day: str) -> None:
+    moment = datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    assert records.quota_day(moment).isoformat() == day
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25), ("2026-07-01", 24)]
+)
+def test_a_day_has_as_many_hours_as_it_has_there(day: str, hours: int) -> None:
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(hours=24)
+    found = [start + timedelta(minutes=15 * n) for n in range(4 * 96)]
+    assert sum(records.quota_day(moment).isoformat() == day for moment in found) == 4 * hours
+
+
+def test_hourly_closing_over_the_change_of_the_clocks_loses_no_unit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = datetime(2026, 10, 31, tzinfo=UTC)
+    real = records.quota_day
+    for hour in range(72):
+        moment = start + timedelta(hours=hour)
+        monkeypatch.setattr(records, "quota_day", lambda moment=moment: real(moment))
+        records.roll_over()
+        records.book("youtube", "insert", 1)
+        assert records.spent()["youtube"]["insert"] >= 1
+    records.roll_over(date(2026, 12, 1))
+    assert [(row[0], row[3]) for row in closed_days()] == [
+        ("2026-10-30", 7),
+        ("2026-10-31", 24),
+        ("2026-11-01", 25),
+        ("2026-11-02", 16),
+    ]
+    with records.engine().begin() as connection:
+        assert connection.execute(delete(records.ledger)).rowcount == 0

@@ -1,0 +1,98 @@
+"""Errors by class: 503 is tried again after 2, 5, 10 s and seen to be; 403 never; limits hold."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from _workers import ROOT, Bench, bench, story
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.redis]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench(tmp_path_factory.mktemp("retries")) as made:
+        made.environment |= {
+            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
+            "FLAKY_PLAN": str(made.folder / "plan"),
+            "SPEECH_PROVIDER": "flaky",
+            "ASSETS_TIME_LIMIT": "12",
+        }
+        made.start_worker(app="_flaky")
+        yield made
+
+
+def fail(house: Bench, *plan: str) -> int:
+    """Plan the failures; return a project whose script is made."""
+    (house.folder / "plan").write_text("\n".join(plan))
+    (house.folder / "plan.calls").unlink(missing_ok=True)
+    number = house.call(f"tell(create_project({str(story(house.folder))!r}).id)")
+    house.call(f"generate_script_task.delay(project_id={number}).get(timeout=60)")
+    return int(number)
+
+
+def gaps(house: Bench) -> list[float]:
+    times = [float(line) for line in (house.folder / "plan.calls").read_text().split()]
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def outcome(house: Bench, number: int) -> Any:
+    return house.call(
+        f"""
+        from app.errors import ReelchainError
+        import time
+        result = generate_assets_task.delay(project_id={number})
+        states = []
+        while not result.ready():
+            states += [result.state] if result.state not in states else []
+            time.sleep(0.02)
+        try:
+            tell([states, result.get()["status"]])
+        except ReelchainError as error:
+            tell([states, type(error).__name__, error.code, error.hint])
+        """
+    )
+
+
+def history(house: Bench, number: int) -> list[dict[str, Any]]:
+    lines = (house.data / f"projects/{number}/events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_503_is_tried_again_and_everybody_sees_it(house: Bench) -> None:
+    number = fail(house, "503", "503")
+    states, status = outcome(house, number)
+    assert status == "completed"
+    assert "RETRY" in states
+    assert gaps(house) == [pytest.approx(2.0, abs=0.9)]
+    retries = [event for event in history(house, number) if event["code"] == "retry"]
+    assert [event["delay"] for event in retries] == [2.0, 5.0]
+    assert retries[0]["error"] == "service_unavailable"
+
+
+def test_a_403_is_never_tried_again(house: Bench) -> None:
+    number = fail(house, "403")
+    _, kind, code, hint = outcome(house, number)
+    assert (kind, code, hint) == ("PermanentError", "forbidden", "Ask for access.")
+    assert gaps(house) == []
+    state = json.loads((house.data / f"projects/{number}/project_state.json").read_text())
+    assert state["stages"]["asset_generation"]["error"]["code"] == "forbidden"
+    assert state["status"] == "failed"
+
+
+def test_a_fault_of_ours_keeps_its_name(house: Bench) -> None:
+    number = fail(house, "crash")
+    _, kind, code, _ = outcome(house, number)
+    assert (kind, code) == ("InternalError", "internal")
+
+
+def test_a_stage_that_hangs_is_ended_by_its_limit_and_can_go_on(house: Bench) -> None:
+    number = fail(house, "hang")
+    _, kind, code, _ = outcome(house, number)
+    assert (kind, code) == ("TimeLimitError", "time_limit")
+    assert outcome(house, number)[-1] == "completed"
