@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 from app import disk
 from app.errors import InputError, NotFoundError, StateError
@@ -139,9 +140,9 @@ def _parse(path: Path) -> ProjectState:
 
 def _encode(state: ProjectState) -> bytes:
     # the checksum is of what a reader gets: JSON turns numbers as keys into text, for one
-    document = json.loads(json.dumps(state.model_dump(mode="json")))
+    document = json.loads(state.model_dump_json())
     document["checksum"] = disk.digest(document)
-    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+    return to_json(document, indent=1) + b"\n"
 
 
 class Project:

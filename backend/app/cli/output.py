@@ -161,10 +161,9 @@ class _Bars:
 
     def _finish(self, stage: str) -> None:
         row = self._rows[stage]
-        if not self._bars.tasks[row].finished:
-            self._bars.start_task(row)
-            self._bars.update(row, completed=100, note="")
-            self._bars.stop_task(row)
+        self._bars.start_task(row)
+        self._bars.update(row, completed=100, note="")
+        self._bars.stop_task(row)
 
 
 def _remark(event: dict[str, Any]) -> str:
