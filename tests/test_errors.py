@@ -13,6 +13,7 @@ from celery.backends.base import Backend
 
 from app import errors
 from app.errors import InternalError, ReelchainError, describe, rebuild
+from app.models import ErrorFact
 
 CLASSES = [ReelchainError, *errors._subclasses(ReelchainError)]
 SAMPLES = [
@@ -105,3 +106,10 @@ def test_what_nobody_foresaw_is_an_internal_error_with_its_name(error: Exception
     assert (type(found), found.code, found.exit_code) == (InternalError, "internal", 70)
     assert type(error).__name__ in found.message
     assert found.hint
+
+
+def test_a_broken_file_name_does_not_break_the_record_of_the_error() -> None:
+    found = describe(PermissionError(13, "Permission denied", "pictures/\udcff門.jpg"))
+    assert "pictures/\\udcff門.jpg" in found.message
+    fact = ErrorFact(type="DiskError", code=found.code, message=found.message, hint=found.hint)
+    assert fact.model_dump_json()

@@ -51,10 +51,7 @@ def bare(cell: str) -> str:
     return cell.strip("`")
 
 
-def both(name: str) -> Any:
-    return pytest.mark.parametrize(name, READMES, ids=lambda page: page.name)
-
-
+both = pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -115,7 +112,7 @@ def test_the_picture_of_the_result_is_a_small_jpeg() -> None:
 # -- both READMEs
 
 
-@both("page")
+@both
 def test_who_knows_the_first_pipeline_finds_its_commands(page: Path) -> None:
     assert set(COMMANDS_OF_THE_OWNER) <= set(commands(page))
     assert set(OUTSIDE_COMMANDS_OF_THE_OWNER) <= set(code_spans(page))
@@ -162,7 +159,7 @@ def test_both_readmes_have_the_same_tables() -> None:
         ]
 
 
-@both("page")
+@both
 def test_the_settings_block_is_read_as_it_stands(page: Path, tmp_path: Path) -> None:
     (fence,) = fences(page, "env")
     file = tmp_path / ".env"
@@ -176,7 +173,7 @@ def test_the_settings_block_is_read_as_it_stands(page: Path, tmp_path: Path) -> 
     assert read.celery_result_backend.get_secret_value() == read.redis_url
 
 
-@both("page")
+@both
 def test_the_progress_message_is_one_of_ours(page: Path) -> None:
     (fence,) = fences(page, "json")
     event = Event.model_validate(json.loads(fence.text))
@@ -184,7 +181,7 @@ def test_the_progress_message_is_one_of_ours(page: Path) -> None:
     assert set(STAGE_ORDER) <= set(code_spans(page))
 
 
-@both("page")
+@both
 def test_tasks_stand_with_their_queues(page: Path) -> None:
     heads = ("task", "queue") if page is READMES[0] else ("任務", "佇列")
     told = {bare(row[heads[0]]): bare(row[heads[1]]) for row in table(page, heads[0])}
@@ -198,7 +195,7 @@ def test_tasks_stand_with_their_queues(page: Path) -> None:
     assert told == {n.rpartition(".")[2]: route({}, n)["queue"].name for n in names}
 
 
-@both("page")
+@both
 def test_its_settings_have_the_defaults_told(page: Path) -> None:
     heads = ("setting", "default") if page is READMES[0] else ("設定", "預設值")
     for row in table(page, heads[0]):
@@ -291,11 +288,11 @@ def _collect(
         if isinstance(code, ast.Constant) and re.fullmatch(r"[a-z][a-z_]+", str(code.value)):
             found.setdefault(str(code.value), set()).add(name if name in classes else "InputError")
         elif isinstance(code, ast.JoinedStr):
-            parts = (
-                re.escape(p.value) if isinstance(p, ast.Constant) else r"[a-z]+"
-                for p in code.values
-            )  # type: ignore[arg-type]
-            computed.add("".join(parts))
+            computed.add("".join(map(_pattern, code.values)))
+
+
+def _pattern(part: ast.expr) -> str:
+    return re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"[a-z]+"
 
 
 def test_every_error_code_has_its_row_and_every_row_its_code() -> None:

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -58,7 +58,8 @@ class Reader:
             "PATH": f"{path}{os.pathsep}{os.environ['PATH']}",
             "REELCHAIN_VENV": str(ready_environment(house.folder / "venv")),
             "PIP_NO_INDEX": "1",
-            "PYTEST_ADDOPTS": "--collect-only -q -p no:cacheprovider",
+            # `./reelchain test` inside of a test: one room of the suite stands for the whole
+            "PYTEST_ADDOPTS": "-q -p no:cacheprovider tests/test_settings.py",
         }
 
     def write(self, fence: Fence) -> None:
@@ -76,13 +77,12 @@ class Reader:
             elif words:
                 self.run(line, folder)
         for started in services:
-            started.__enter__()
-            started.__exit__(None, None, None)
+            with started:
+                pass
 
     def run(self, line: str, folder: Path) -> str:
         done = subprocess.run(
-            line,
-            shell=True,
+            ["sh", "-c", line],
             cwd=folder,
             env=self.environment,
             capture_output=True,
@@ -137,7 +137,7 @@ def running(
     *,
     stop: signal.Signals = signal.SIGTERM,
     ends_well: bool = True,
-    **environment: str,
+    own: dict[str, str] | None = None,
 ) -> Iterator[str]:
     """Start a line, wait until it is ready by what it says, stop it; it ends by itself then."""
     log = reader.house.folder / f"service-{time.monotonic_ns()}.log"
@@ -145,7 +145,7 @@ def running(
         process = subprocess.Popen(
             shlex.split(line),
             cwd=folder,
-            env={**reader.environment, **environment},
+            env={**reader.environment, **(own or {})},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -177,19 +177,25 @@ def worker(reader: Reader, line: str, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def beat(reader: Reader, line: str, folder: Path) -> Iterator[None]:
-    def sent(_: str) -> object:
-        return (reader.house.data / "run" / "beat-schedule").exists() or any(
-            (reader.house.data / "run").glob("beat-schedule*")
-        )
-
-    with running(reader, line, folder, lambda text: "beat: Starting" in text and sent(text)):
+    schedule = reader.house.data / "run"
+    with running(
+        reader,
+        line,
+        folder,
+        lambda text: "beat: Starting" in text and any(schedule.glob("beat-schedule*")),
+    ):
         yield
 
 
 @contextlib.contextmanager
 def flower(reader: Reader, line: str, folder: Path) -> Iterator[None]:
     match = re.search(r"--port=(\d+)", line)
-    port = int(match[1]) if match else 5555
+    assert match is not None
+    port = int(match[1])
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:  # this machine's own Flower, perhaps
+            port = free_port()
+            line = line.replace(match[0], f"--port={port}")
 
     def answers(_: str) -> bool:
         with contextlib.suppress(urllib.error.URLError, OSError):
@@ -209,7 +215,12 @@ def up(reader: Reader, line: str, folder: Path) -> Iterator[None]:
     own = {"CELERY_BROKER_URL": "", "REDIS_PORT": str(port), "DATA_DIR": str(data)}
     ready = f"Ready at localhost:{port}", f"Ready at 127.0.0.1:{port}"
     with running(
-        reader, line, folder, lambda text: any(r in text for r in ready), stop=signal.SIGINT, **own
+        reader,
+        line,
+        folder,
+        lambda text: any(r in text for r in ready),
+        stop=signal.SIGINT,
+        own=own,
     ):
         before = reader.environment
         reader.environment = {**before, **own}
@@ -268,9 +279,7 @@ def test_the_readme_works_as_written(reader: Reader) -> None:
 
 
 def test_the_other_readme_differs_only_in_words_that_work_as_well(reader: Reader) -> None:
-    done = set(fences(READMES[0], "bash"))
-    shutil.rmtree(reader.clone / "data" / "batches", ignore_errors=True)
-    seen = {line for fence in done for line in fence.text.splitlines()}
+    seen = {line for fence in fences(READMES[0], "bash") for line in fence.text.splitlines()}
     for fence in fences(READMES[1]):
         if fence.language in ("markdown", "yaml"):
             reader.write(fence)

@@ -30,6 +30,7 @@ class ReelchainError(Exception):
     def __init__(
         self, code: str, message: str, hint: str = "", retry_after: float | None = None
     ) -> None:
+        message, hint = _writable(message), _writable(hint)
         super().__init__(code, message, hint, retry_after)
         self.code = code
         self.message = message
@@ -111,6 +112,11 @@ class InternalError(ReelchainError):
     """A fault of ours: an exception nobody foresaw, under its own name."""
 
     exit_code = 70
+
+
+def _writable(text: str) -> str:
+    """Return `text` with what no file or message takes (bytes of a broken file name) spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def rebuild(kind: str, code: str, message: str, hint: str) -> ReelchainError:

@@ -136,7 +136,7 @@ def publish(event: dict[str, Any], *, name: str | None = None) -> bool:
             str(KEEP_SECONDS),
             str(PER_SECOND),
         )
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, OSError, ValueError) as error:  # ValueError: text that is no UTF-8
         dropped += 1
         ended = time.monotonic()
         if ended - began > TIMEOUT / 2:

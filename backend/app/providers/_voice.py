@@ -279,8 +279,8 @@ def session(model: bytes, threads: int | None = None) -> Any:
 def default_threads() -> int:
     """Return the threads one voice may use: its worker's share of the cores, but both of two.
 
-    Two waiting threads cost 5 % more processor time than one, and halve the time of a job that is
-    alone; beyond eight nothing is gained.
+    A second thread, waiting without spinning, costs 7 % more processor time and takes 40 % of the
+    work off the first, so a job that is alone is done sooner.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
