@@ -334,8 +334,27 @@ def test_a_new_start_leaves_a_living_run_alone(redis_url: str) -> None:
     before = progress.latest(1)
     progress.reset(1, queued())
     assert progress.latest(1) == before
+
+
+def test_a_new_start_is_told_where_redis_lost_the_last_run(redis_url: str) -> None:
     progress.reset(2, queued(project_id=2))
-    assert progress.latest(2) is None
+    told_last = progress.latest(2)
+    assert told_last is not None
+    assert told_last["code"] == "queued"
+    assert not told_last["final"]
+
+
+def test_a_late_word_of_the_ended_run_does_not_come_after_a_new_start(redis_url: str) -> None:
+    progress.publish(told(100, run=3, final=True))
+    progress.reset(1, queued())
+    progress.publish(told(70, run=3))
+    last = progress.latest(1)
+    assert last is not None
+    assert last["code"] == "queued"
+    progress.publish(told(5, run=4))
+    last = progress.latest(1)
+    assert last is not None
+    assert last["run"] == 4
 
 
 def test_a_new_start_keeps_the_run_s_number(redis_url: str) -> None:

@@ -95,6 +95,8 @@ def test_ids_count_from_one_and_stay_when_others_go(projects: Path) -> None:
     (projects / "007").mkdir()
     assert ids(projects) == [1, 3, 4]
     assert ids(projects / "nowhere") == []
+    shutil.rmtree(projects / "4")
+    assert Project.create(projects, SPEC).id == 5, "a number was given twice"
 
 
 def test_a_source_that_can_not_be_copied_leaves_no_project(projects: Path) -> None:

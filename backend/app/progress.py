@@ -47,8 +47,8 @@ if last then
   local old = cjson.decode(last)
   seq = math.max(seq, old.seq)
   if old.run > tonumber(ARGV[4]) then return -1 end
-  if old.run == tonumber(ARGV[4]) and old.code ~= 'queued' then
-    if old.final then return -1 end
+  if old.run == tonumber(ARGV[4]) then
+    if old.final or old.ended then return -1 end
     progress = math.max(progress, old.progress)
   end
 end
@@ -69,11 +69,15 @@ return seq + 1
 
 # A first link was sent: an ended run's last word must not greet the new run's subscribers.
 _RESET = """
+local t = redis.call('TIME')
+local seq, run = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000), 0
 local last = redis.call('GET', KEYS[1])
-if not last then return 0 end
-local old = cjson.decode(last)
-if not old.final then return 0 end
-redis.call('SET', KEYS[1], ARGV[1] .. ',"seq":' .. string.format('%d', old.seq + 1) .. ',"run":' .. string.format('%d', old.run) .. '}', 'EX', ARGV[2])
+if last then
+  local old = cjson.decode(last)
+  if not old.final then return 0 end
+  seq, run = math.max(seq, old.seq), old.run
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ',"ended":true,"seq":' .. string.format('%d', seq + 1) .. ',"run":' .. string.format('%d', run) .. '}', 'EX', ARGV[2])
 return 1
 """
 

@@ -30,6 +30,7 @@ PREVIOUS = "project_state.previous.json"
 LOCK = ".lock"
 NEW_LOCK = ".new.lock"
 STATE_LOCK = ".state.lock"
+LAST_ID = ".last_id"
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
@@ -201,7 +202,7 @@ class Project:
         """Write the first state and rename the folder to the first free number."""
         moment = now()
         while True:
-            number = max(ids(projects), default=0) + 1
+            number = max([_last_id(projects), *ids(projects)]) + 1
             state = ProjectState(
                 project_id=number,
                 created_at=moment,
@@ -218,6 +219,7 @@ class Project:
                 target.mkdir()
             except FileExistsError:
                 continue
+            disk.write_atomic(projects / LAST_ID, f"{number}\n".encode())
             disk.rename(self.folder, target)
             disk.fsync(projects)
             self.folder, self.id = target, number
@@ -528,6 +530,14 @@ class Project:
             if path.is_file()
         }
         return disk.digest(files)
+
+
+def _last_id(projects: Path) -> int:
+    """Return the highest id ever given: a removed project's number is not used again."""
+    try:
+        return int((projects / LAST_ID).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def ids(projects: Path) -> list[int]:

@@ -167,6 +167,7 @@ def batch_processing_task(self: Task[Any, Any], batch_id: object) -> dict[str, A
         pipe = client.pipeline()
         pipe.delete(keys["todo"], keys["flying"], keys["done"])
         pipe.hset(keys["meta"], mapping={"total": len(batch.projects)})
+        pipe.hincrby(keys["meta"], "run", 1)
         if batch.projects:
             pipe.rpush(keys["todo"], *batch.projects)
         for name in ("meta", "todo"):
@@ -270,7 +271,6 @@ def _close(batch: Batch) -> None:
     result = outcome(batch)
     waiting = cast("dict[Any, Any]", client.hgetall(keys["waiters"]))
     client.delete(keys["running"], keys["waiters"])
-    client.hincrby(keys["meta"], "run", 1)
     for task_id in waiting:
         text = task_id.decode() if isinstance(task_id, bytes) else str(task_id)
         celery_app.backend.store_result(text, result, "SUCCESS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app import disk
 from app.media import styles, thumbnail
 from app.tasks import script
 from app.tasks._stage import StageContext, stage_task
@@ -21,8 +22,7 @@ def generate_thumbnail_task(context: StageContext) -> None:
     inputs = {
         "title": made.title,
         "language": made.language,
-        "source": context.project.source_digest() if picture else None,
-        "picture": path,
+        "picture": disk.sha256(picture) if picture else None,
         "style": styles.digest(style),
         "version": thumbnail.VERSION,
     }
