@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,13 @@ def test_its_settings_have_the_defaults_told(page: Path) -> None:
         assert bare(row[heads[1]]) == str(field.default)
 
 
+def test_the_layers_told_are_those_that_are_checked() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    checked = [set(layer.split(" | ")) for layer in contract["contracts"][0]["layers"]]
+    rows = table(ROOT / "docs" / "architecture.md", "layer")
+    assert [set(re.findall(r"`(\w+)`", row["layer"])) for row in rows] == checked
+
+
 # -- operations
 
 
@@ -309,6 +317,13 @@ def test_every_error_code_has_its_row_and_every_row_its_code() -> None:
     for code, kinds in found.items():
         assert kinds <= told[code], code
         assert told[code] - kinds <= ({"InputError"} if code in made else set()), code
+
+
+@every_page
+def test_every_code_told_stands_in_the_table(page: Path) -> None:
+    known = {bare(row["code"]) for row in table(ERRORS, "code")}
+    told = {m[1] for span in code_spans(page) if (m := re.fullmatch(r"\[([a-z_]+)\]", span))}
+    assert told <= known
 
 
 def test_every_class_of_errors_stands_with_its_exit_code() -> None:

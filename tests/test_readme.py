@@ -15,7 +15,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,13 @@ for block in json.load(sys.stdin):
 
 
 class Reader:
-    """A clone of the project, a Redis, a worker, a shell."""
+    """A clone of the project, a Redis, a worker, a shell, and terminals for what stays."""
 
     def __init__(self, house: Bench) -> None:
         self.house = house
         self.clone = house.folder / "clone"
         self.clone.mkdir()
+        self.services: list[Service] = []
         for name in ("reelchain", "backend", ".env.example"):
             (self.clone / name).symlink_to(ROOT / name)
         house.data.mkdir(exist_ok=True)
@@ -67,18 +68,15 @@ class Reader:
 
     def follow(self, fence: Fence) -> None:
         """Do what a shell fence says, each line in the folder the lines before it lead to."""
-        folder, services = self.clone, []
+        folder = self.clone
         for line in fence.text.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["cd"]:
                 folder = folder / words[1]
             elif kind := service(line):
-                services.append(kind(self, line, folder))
+                self.services.append(kind(self, line, folder))
             elif words:
                 self.run(line, folder)
-        for started in services:
-            with started:
-                pass
 
     def run(self, line: str, folder: Path) -> str:
         done = subprocess.run(
@@ -95,13 +93,13 @@ class Reader:
         assert "Setting up Reelchain" not in done.stderr, "the launcher knows the environment not"
         return done.stdout
 
-    def python(self, blocks: list[str]) -> str:
+    def python(self, blocks: list[str], environment: dict[str, str] | None = None) -> str:
         """Run snippets one after the other, none knowing the names of another."""
         done = subprocess.run(
             [sys.executable, "-c", SNIPPETS],
             input=json.dumps(blocks),
             cwd=self.clone / "backend",
-            env=self.environment,
+            env=environment or self.environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -109,6 +107,19 @@ class Reader:
         )
         assert done.returncode == 0, f"{done.stderr}\n{self.house.logs()[-3000:]}"
         return done.stdout
+
+    def stop(self) -> None:
+        """See each service do its work, then stop all."""
+        for started in self.services:
+            started.prove()
+        for started in self.services:
+            started.process.send_signal(started.stop)
+        for started in self.services:
+            started.end()
+
+    def close(self) -> None:
+        for started in self.services:
+            started.kill()
 
 
 def ready_environment(folder: Path) -> Path:
@@ -128,120 +139,131 @@ def ready_environment(folder: Path) -> Path:
 # -- what stays until it is stopped
 
 
-@contextlib.contextmanager
-def running(
-    reader: Reader,
-    line: str,
-    folder: Path,
-    ready: Callable[[str], object],
-    *,
-    stop: signal.Signals = signal.SIGTERM,
-    ends_well: bool = True,
-    own: dict[str, str] | None = None,
-) -> Iterator[str]:
-    """Start a line, wait until it is ready by what it says, stop it; it ends by itself then."""
-    log = reader.house.folder / f"service-{time.monotonic_ns()}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            shlex.split(line),
-            cwd=folder,
-            env={**reader.environment, **(own or {})},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        until(lambda: process.poll() is not None or ready(log.read_text()), 60, f"{line} is ready")
-        assert process.poll() is None, log.read_text()
-        yield log.read_text()
-        process.send_signal(stop)
-        code = process.wait(timeout=40)
-        assert code == 0 or not ends_well, f"{line}: {code}\n{log.read_text()}"
-    except BaseException as error:
-        error.add_note(f"$ {line}\n{log.read_text()[-3000:]}")
-        raise
-    finally:
+class Service:
+    """A line that a reader leaves running in a terminal of its own."""
+
+    stop = signal.SIGTERM
+    ends_well = True
+
+    def __init__(self, reader: Reader, line: str, folder: Path) -> None:
+        self.reader, self.line = reader, line
+        self.folder = reader.house.folder / f"service-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.environment = {**reader.environment, **self.own()}
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                shlex.split(self.line),
+                cwd=folder,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def own(self) -> dict[str, str]:
+        """Return settings of its own."""
+        return {}
+
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """See that it does what it is for."""
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def prove(self) -> None:
+        """Wait until it is ready, check it."""
+        try:
+            until(self._settled, 60, f"{self.line} is ready")
+        except AssertionError as error:
+            error.add_note(self.said()[-3000:])
+            raise
+        assert self.process.poll() is None, f"{self.line}\n{self.said()}"
+        self.check()
+
+    def _settled(self) -> bool:
+        return self.process.poll() is not None or self.ready()
+
+    def end(self) -> None:
+        code = self.process.wait(timeout=60)
+        assert code == 0 or not self.ends_well, f"{self.line}: {code}\n{self.said()}"
+
+    def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
-@contextlib.contextmanager
-def worker(reader: Reader, line: str, folder: Path) -> Iterator[None]:
-    with running(reader, line, folder, lambda text: " ready." in text) as told:
-        chosen = re.search(r"-Q (\S+)", line)
-        served = set(re.findall(r"^\s+\.> (\w+)\s+exchange=", told, re.MULTILINE))
+class Worker(Service):
+    def ready(self) -> bool:
+        return " ready." in self.said()
+
+    def check(self) -> None:
+        chosen = re.search(r"-Q (\S+)", self.line)
+        served = set(re.findall(r"^\s+\.> (\w+)\s+exchange=", self.said(), re.MULTILINE))
         assert served == (set(chosen[1].split(",")) if chosen else set(QUEUES))
-        yield
 
 
-@contextlib.contextmanager
-def beat(reader: Reader, line: str, folder: Path) -> Iterator[None]:
-    schedule = reader.house.data / "run"
-    with running(
-        reader,
-        line,
-        folder,
-        lambda text: "beat: Starting" in text and any(schedule.glob("beat-schedule*")),
-    ):
-        yield
+class Beat(Service):
+    """In a data folder of its own: the first thing that a reader starts may be this."""
+
+    def own(self) -> dict[str, str]:
+        return {"DATA_DIR": str(self.folder / "data")}
+
+    def ready(self) -> bool:
+        plans = (self.folder / "data" / "run").glob("beat-schedule*")
+        return any(b"sync-quotas" in plan.read_bytes() for plan in plans)
 
 
-@contextlib.contextmanager
-def flower(reader: Reader, line: str, folder: Path) -> Iterator[None]:
-    match = re.search(r"--port=(\d+)", line)
-    assert match is not None
-    port = int(match[1])
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:  # this machine's own Flower, perhaps
-            port = free_port()
-            line = line.replace(match[0], f"--port={port}")
+class Flower(Service):
+    stop = signal.SIGINT
+    ends_well = False  # it ends by an exception of its own
 
-    def answers(_: str) -> bool:
+    def own(self) -> dict[str, str]:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 5555)) == 0:  # this machine's own Flower, perhaps
+                self.line = self.line.replace("--port=5555", f"--port={free_port()}")
+        return {}
+
+    def ready(self) -> bool:
+        match = re.search(r"--port=(\d+)", self.line)
+        assert match is not None
         with contextlib.suppress(urllib.error.URLError, OSError):
-            address = f"http://localhost:{port}/healthcheck"
+            address = f"http://localhost:{match[1]}/healthcheck"
             with urllib.request.urlopen(address, timeout=5) as answer:
                 return bool(answer.status == 200)
         return False
 
-    with running(reader, line, folder, answers, stop=signal.SIGINT, ends_well=False):
-        yield
+
+class Up(Service):
+    """On a port of its own, with the settings of a reader without a Redis."""
+
+    stop = signal.SIGINT
+
+    def own(self) -> dict[str, str]:
+        data, port = str(self.folder / "data"), str(free_port())
+        return {"CELERY_BROKER_URL": "", "REDIS_PORT": port, "DATA_DIR": data}
+
+    def ready(self) -> bool:
+        return "Ready at " in self.said()
+
+    def check(self) -> None:
+        assert self.environment["REDIS_PORT"] in self.said()
+        assert "redis_version" in self.reader.python([snippet("debug_task")], self.environment)
 
 
-@contextlib.contextmanager
-def up(reader: Reader, line: str, folder: Path) -> Iterator[None]:
-    """On a port of its own, with the settings that a reader without a Redis has."""
-    port, data = free_port(), reader.house.folder / "up"
-    own = {"CELERY_BROKER_URL": "", "REDIS_PORT": str(port), "DATA_DIR": str(data)}
-    ready = f"Ready at localhost:{port}", f"Ready at 127.0.0.1:{port}"
-    with running(
-        reader,
-        line,
-        folder,
-        lambda text: any(r in text for r in ready),
-        stop=signal.SIGINT,
-        own=own,
-    ):
-        before = reader.environment
-        reader.environment = {**before, **own}
-        try:
-            assert reader.python([snippet("debug_task")])
-        finally:
-            reader.environment = before
-        yield
-
-
-SERVICES = {
-    r"celery -A app\.celery_app worker\b": worker,
-    r"celery -A app\.celery_app beat\b": beat,
-    r"celery -A app\.celery_app flower\b": flower,
-    r"\./reelchain up\b": up,
+SERVICES: dict[str, type[Service]] = {
+    r"celery -A app\.celery_app worker\b": Worker,
+    r"celery -A app\.celery_app beat\b": Beat,
+    r"celery -A app\.celery_app flower\b": Flower,
+    r"\./reelchain up\b": Up,
 }
 
 
-def service(
-    line: str,
-) -> Callable[[Reader, str, Path], contextlib.AbstractContextManager[None]] | None:
+def service(line: str) -> type[Service] | None:
     return next((made for form, made in SERVICES.items() if re.match(form, line)), None)
 
 
@@ -256,7 +278,8 @@ def snippet(word: str) -> str:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with bench(tmp_path_factory.mktemp("reader")) as made:
         made.start_worker()
-        yield Reader(made)
+        with contextlib.closing(Reader(made)) as one:
+            yield one
 
 
 def states(reader: Reader) -> dict[int, str]:
@@ -272,6 +295,7 @@ def test_the_readme_works_as_written(reader: Reader) -> None:
             reader.write(fence)
     assert set(states(reader).values()) == {"completed"}
     reader.python([fence.text for fence in fences(READMES[0], "python")])
+    reader.stop()
     assert set(states(reader).values()) == {"completed"}
     for told in code_spans(READMES[0]):
         if re.match(r"data/(projects|published|batches|run)/", told):

@@ -185,18 +185,18 @@ app = celery_app
 def _setup_logging(loglevel: int | str | None = None, **_: Any) -> None:
     level = loglevel if isinstance(loglevel, str) else logging.getLevelName(loglevel or "INFO")
     logs.setup(level)
+    # here and not in beat_init, before which beat has opened its schedule already
+    settings.get().run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @signals.celeryd_init.connect
-def _make_folders(**_: Any) -> None:
+def _know_worker(**_: Any) -> None:
     celery_app.in_worker = True
-    settings.get().run_dir.mkdir(parents=True, exist_ok=True)
 
 
 @signals.beat_init.connect
-def _make_folders_of_beat(**_: Any) -> None:
+def _know_beat(**_: Any) -> None:
     celery_app.in_worker = True
-    settings.get().run_dir.mkdir(parents=True, exist_ok=True)
 
 
 @celery_app.task(bind=True, name="app.celery_app.debug_task")
