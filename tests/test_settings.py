@@ -114,7 +114,16 @@ def test_relative_paths_start_at_the_root_from_any_folder(
         ({"REDIS_PORT": "6380"}, False),
         ({"REDIS_DB": "1"}, False),
         ({"REDIS_PASSWORD": "x"}, False),
-        ({"CELERY_BROKER_URL": "redis://localhost:6379/0"}, False),
+        ({"CELERY_BROKER_URL": "redis://localhost:6379/0"}, True),
+        (
+            {
+                "CELERY_BROKER_URL": "redis://localhost:6379/0",
+                "CELERY_RESULT_BACKEND": "redis://localhost:6379/0",
+            },
+            True,
+        ),
+        ({"CELERY_BROKER_URL": "redis://localhost:6379/1"}, False),
+        ({"CELERY_RESULT_BACKEND": "redis://elsewhere:6379/0"}, False),
     ],
 )
 def test_a_stack_of_our_own_only_where_no_redis_was_named(

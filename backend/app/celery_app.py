@@ -79,7 +79,7 @@ def _check_answers(url: str) -> None:
 
 
 def _backend(broker: str) -> str:
-    own = settings.get().celery_result_backend
+    own = None if settings.get().default_redis else settings.get().celery_result_backend
     return own.get_secret_value() if own is not None else broker
 
 

@@ -173,6 +173,8 @@ def append_line(path: Path, line: str) -> None:
     """Add a line to a log. A half line left by a crash is closed first."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
+        # a writer's line may be seen half while it is being written
+        fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
         os.write(handle, f"{chr(10) if torn else ''}{line}\n".encode())

@@ -42,7 +42,7 @@ _PUBLISH = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local last = redis.call('GET', KEYS[1])
-local seq, progress = now, tonumber(ARGV[5])
+local seq, progress = tonumber(t[1]) * 1000000 + tonumber(t[2]), tonumber(ARGV[5])
 if last then
   local old = cjson.decode(last)
   seq = math.max(seq, old.seq)
@@ -70,7 +70,7 @@ return seq + 1
 # A first link was sent: an ended run's last word must not greet the new run's subscribers.
 _RESET = """
 local t = redis.call('TIME')
-local seq, run = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000), 0
+local seq, run = tonumber(t[1]) * 1000000 + tonumber(t[2]), 0
 local last = redis.call('GET', KEYS[1])
 if last then
   local old = cjson.decode(last)

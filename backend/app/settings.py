@@ -24,6 +24,8 @@ def _from_root(path: Path) -> Path:
 RootPath = Annotated[Path, AfterValidator(_from_root)]
 
 DEFAULT_REDIS = ("localhost", 6379, 0)
+DEFAULT_URLS = ("redis://localhost:6379/0", "redis://127.0.0.1:6379/0", "redis://localhost:6379")
+"""The same, written out: who copies it from a page has named no Redis of their own."""
 
 
 class Base(BaseSettings):
@@ -100,8 +102,9 @@ class Settings(Base):
     @property
     def default_redis(self) -> bool:
         """True where the user named no Redis of their own: an embedded one may be started."""
+        named = [self.celery_broker_url, self.celery_result_backend]
         return (
-            self.celery_broker_url is None
+            all(url is None or url.get_secret_value() in DEFAULT_URLS for url in named)
             and self.redis_password is None
             and (self.redis_host, self.redis_port, self.redis_db) == DEFAULT_REDIS
         )

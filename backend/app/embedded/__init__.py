@@ -173,7 +173,7 @@ def _make_way(folder: Path, say: Say) -> None:
 def _kind_for_up() -> record.Kind:
     """Return whether to start a Redis, by what answers at the configured address."""
     configured = settings.get()
-    if configured.celery_broker_url is not None:
+    if configured.celery_broker_url is not None and not configured.default_redis:
         return "workers"
     host, port = configured.redis_host, configured.redis_port
     answer = probe(host, port, configured_password(), owner=record.run_dir())

@@ -63,6 +63,10 @@ class SpeechProvider(Protocol):
 
     def voices(self) -> tuple[Voice, ...]: ...
 
+    def concurrency(self) -> int:
+        """Return how many sentences are best spoken at once; above 1, `speak` is thread-safe."""
+        ...
+
     def speak(self, request: SpeechRequest, target: Path) -> Speech:
         """Write 24 kHz mono 16-bit WAV to `target`; return its words with exact times."""
         ...
@@ -134,7 +138,7 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(TABLE[kind])
 
 
-def get(kind: str, name: str) -> Any:  # noqa: ANN401 - one of the Protocols above, by kind
+def get(kind: str, name: str) -> Any:
     """Return the provider, made on first use and kept for the life of the process.
 
     Raises:

@@ -37,6 +37,9 @@ class HibariSpeech:
     def voices(self) -> tuple[Voice, ...]:
         return _VOICES
 
+    def concurrency(self) -> int:
+        return 1  # quicker than the hand-over to a thread
+
     def speak(self, request: SpeechRequest, target: Path) -> Speech:
         """Write the sentence to `target`; return its words with exact times.
 
@@ -83,5 +86,5 @@ class HibariSpeech:
                         "Install the requirements again: remove .venv and start ./reelchain.",
                     ) from error
                 blob = _voice.checked(blob, _SHA256, "The model of the hibari voice")
-                self._model = _voice.session(_voice.with_output(blob, _DURATIONS), threads=1)
+                self._model = _voice.session(_voice.with_output(blob, _DURATIONS))
             return self._model

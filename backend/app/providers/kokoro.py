@@ -58,6 +58,9 @@ class KokoroSpeech:
     def voices(self) -> tuple[Voice, ...]:
         return _VOICES
 
+    def concurrency(self) -> int:
+        return _voice.parallel()
+
     def speak(self, request: SpeechRequest, target: Path) -> Speech:
         """Write the sentence to `target`; return its words with exact times.
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,11 @@ class Assets(Value):
     scenes: tuple[SceneAsset, ...]
 
 
-@stage_task("asset_generation", share=34, version="1", label="assets")
+VERSION = f"1 {pictures.VERSION} {cards.VERSION}"
+"""Of the stage: a builder that changes makes finished projects unfinished."""
+
+
+@stage_task("asset_generation", share=34, version=VERSION, label="assets")
 def generate_assets_task(context: StageContext) -> None:
     """Speak every sentence with exact word times and prepare every scene's picture."""
     made = script.load(context)
@@ -87,17 +94,38 @@ def _speak_all(context: StageContext, made: Script) -> list[list[SentenceAsset]]
     provider = _provider(context.spec, made)
     texts = [_sentences(scene, made) for scene in made.scenes]
     total = sum(map(len, texts))
-    spoken: list[list[SentenceAsset]] = []
-    number = 0
-    for scene_texts in texts:
-        scene: list[SentenceAsset] = []
-        for text in scene_texts:
-            context.step(VOICE_SHARE * number / total, "voice", n=number + 1, total=total)
-            number += 1
-            scene.append(_speak(context, provider, text, made))
-        spoken.append(scene)
+    context.step(0, "voice", n=1, total=total)
+
+    def speak(text: str) -> SentenceAsset:
+        return _speak(context, provider, text, made)
+
+    done: list[SentenceAsset] = []
+    for asset in _several(speak, [text for scene in texts for text in scene], provider):
+        done.append(asset)
+        number = min(len(done) + 1, total)
+        context.step(VOICE_SHARE * len(done) / total, "voice", n=number, total=total)
     context.facts.update(voice_provider=provider.name, sentences=total)
-    return spoken
+    left = iter(done)
+    return [[next(left) for _ in scene] for scene in texts]
+
+
+def _several(
+    speak: Callable[[str], SentenceAsset], texts: list[str], provider: SpeechProvider
+) -> Iterator[SentenceAsset]:
+    """Speak as many sentences at once as the provider likes; yield them in order."""
+    at_once = provider.concurrency()
+    if at_once == 1:
+        yield from map(speak, texts)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        # each call keeps this task's log context
+        futures = [pool.submit(copy_context().run, speak, text) for text in texts]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            # after an error or a time limit only the sentences at work are waited for
+            pool.shutdown(cancel_futures=True)
 
 
 def _sentences(scene: Scene, made: Script) -> list[str]:

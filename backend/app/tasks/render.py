@@ -28,7 +28,11 @@ BYTES_PER_SECOND = 2_500_000
 RESERVE = 200_000_000
 
 
-@stage_task("video_rendering", share=50, version="1", label="render")
+VERSION = f"1 {encode.VERSION} {audio.VERSION}"
+"""Of the stage: a builder that changes makes finished projects unfinished."""
+
+
+@stage_task("video_rendering", share=50, version=VERSION, label="render")
 def render_video_task(context: StageContext) -> None:
     """Make `video.mp4`, `captions.srt` and `captions.vtt`; scenes that did not change are kept."""
     plan = _plan(context)

@@ -12,7 +12,7 @@ from app.tasks._stage import StageContext, stage_task
 THUMBNAIL = "thumbnail.jpg"
 
 
-@stage_task("thumbnail_generation", share=4, version="1", label="thumbnail")
+@stage_task("thumbnail_generation", share=4, version=thumbnail.VERSION, label="thumbnail")
 def generate_thumbnail_task(context: StageContext) -> None:
     """Draw `thumbnail.jpg`: 1280×720, below 2 MB."""
     made = script.load(context)
