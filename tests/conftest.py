@@ -27,7 +27,7 @@ _scrub()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever starts real workers is slow: `-m "not slow"` is the quick suite."""
+    """Whatever starts real workers is slow: `reelchain test --quick` leaves it out."""
     for item in items:
         if item.get_closest_marker("acceptance"):
             item.add_marker("slow")

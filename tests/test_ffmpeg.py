@@ -39,7 +39,8 @@ def fresh() -> Iterator[None]:
 
 
 def media_processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if alive(child.pid)]
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if alive(child.pid) and "valkey" not in child.name()]
 
 
 def alive(pid: int) -> bool:
