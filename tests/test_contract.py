@@ -296,3 +296,16 @@ def test_names_routes_and_limits(house: Bench) -> None:
         ["app.tasks.sync_quotas", "maintenance", 300, 360],
         ["app.celery_app.debug_task", "maintenance", 300, 360],
     ]
+
+
+def test_a_finished_project_is_known_without_celery_until_something_changes(house: Bench) -> None:
+    number = new(house)
+    assert house.call(f"from app.pipeline import finished; tell(finished({number}))") is None
+    first = house.call(f"tell(start({number}).get(timeout=120))")
+    assert house.call(f"from app.pipeline import finished; tell(finished({number}))") == first
+    thumbnail = house.data / f"projects/{number}/thumbnail.jpg"
+    whole = thumbnail.read_bytes()
+    thumbnail.write_bytes(whole[:-1] + b"?")
+    assert house.call(f"from app.pipeline import finished; tell(finished({number}))") is None
+    house.call(f"start({number}).get(timeout=120)")
+    assert thumbnail.read_bytes() == whole

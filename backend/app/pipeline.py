@@ -6,13 +6,13 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import yaml
 from pydantic import ValidationError
 
-from app import disk, language, settings, story
+from app import disk, settings
 from app.errors import InputError, ReelchainError
 from app.models import ProjectSpec, Stage
 from app.project import STAGE_ORDER, Project, ids
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from celery.canvas import _chain
     from celery.result import AsyncResult, EagerResult
 
+    from app.story import Story
     from app.tasks.batch import Batch
 
 STORY_SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
@@ -139,11 +140,13 @@ def _from_fields(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared:
             "The project has neither a topic nor a story.",
             "Give `topic`, `text`, `scenes`, or the path of a story.",
         )
-    fields.setdefault("language", language.detect(topic))
+    fields.setdefault("language", _language().detect(topic))
     return _checked(fields), lambda _folder: None, None
 
 
 def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared:
+    import yaml
+
     text, scenes = fields.pop("text", None), fields.pop("scenes", None)
     if text is None and scenes is None:
         return _from_fields(fields, overrides)
@@ -153,7 +156,7 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared
     aside.parent.mkdir(parents=True, exist_ok=True)
     try:
         disk.write(aside, body.encode("utf-8", "replace"))
-        found = story.read(aside)
+        found = _read_story(aside)
     finally:
         disk.unlink(aside)
     if found.files or found.pictures:
@@ -167,7 +170,7 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared
 
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Prepared:
-    found = story.read(path)
+    found = _read_story(path)
     suffix = path.suffix.lower() or ".txt"
     name = {".yaml": "project.yaml", ".yml": "project.yaml", ".txt": "story.txt"}.get(
         suffix, "story.md"
@@ -184,7 +187,19 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Prepared:
     return _spec_of(found, name, overrides), copy, str(path.resolve())
 
 
-def _check_pictures(folder: Path, found: story.Story) -> None:
+def _language() -> ModuleType:
+    from app import language  # its tables of scripts; `ls` and `show` do not pay
+
+    return language
+
+
+def _read_story(path: Path) -> Story:
+    from app import story  # costs the Markdown parser; `ls` and `show` do not pay
+
+    return story.read(path)
+
+
+def _check_pictures(folder: Path, found: Story) -> None:
     if found.pictures:
         from app.media import pictures  # costs Pillow; a story without pictures does not pay
 
@@ -192,20 +207,20 @@ def _check_pictures(folder: Path, found: story.Story) -> None:
             pictures.check(folder / relative)
 
 
-def _spec_of(found: story.Story, name: str, overrides: dict[str, Any]) -> ProjectSpec:
+def _spec_of(found: Story, name: str, overrides: dict[str, Any]) -> ProjectSpec:
     fields: dict[str, Any] = {**found.fields, **overrides}
     if found.script is not None:
         fields["source"] = name
         fields.setdefault("language", found.script.language)
     elif fields.get("topic"):
-        fields.setdefault("language", language.detect(str(fields["topic"])))
+        fields.setdefault("language", _language().detect(str(fields["topic"])))
     return _checked(fields)
 
 
 def _checked(fields: dict[str, Any]) -> ProjectSpec:
     """Return the spec, or one error that names every wrong field."""
     if "language" in fields:
-        fields = {**fields, "language": language.normalise(str(fields["language"]))}
+        fields = {**fields, "language": _language().normalise(str(fields["language"]))}
     try:
         return ProjectSpec.model_validate(fields)
     except ValidationError as error:
@@ -240,6 +255,16 @@ def video_pipeline(project_id: object) -> _chain:
     return dispatch.canvas(open_project(project_id).id)
 
 
+def finished(project_id: object) -> dict[str, Any] | None:
+    """Return the outcome of a project that is complete as it stands, found out without Celery.
+
+    None says no more than that `start` has to look closer.
+    """
+    project = open_project(project_id)
+    state = project.state()
+    return state.result(STAGE_ORDER[-1]) if project.sealed(state) else None
+
+
 def start(
     project_id: object, *, from_stage: Stage | None = None
 ) -> AsyncResult[Any] | EagerResult[Any]:
@@ -262,7 +287,7 @@ def start(
     project = open_project(project_id)
     if from_stage is not None:
         _forget_from(project, from_stage)
-    outcome = dispatch.finished(project)
+    outcome = finished(project.id) or dispatch.finished(project)
     if outcome is not None:
         return EagerResult(str(uuid4()), outcome, "SUCCESS")
     return dispatch.send(project)
@@ -393,6 +418,8 @@ def _playlist(playlist: Any, title: str) -> tuple[str, list[Any], dict[str, Any]
 
 
 def _read_yaml(path: Path) -> Any:
+    import yaml
+
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -85,12 +85,29 @@ class ProjectState(BaseModel):
     """The file the project was made from, so that the same file again updates it."""
     batch: int | None = None
     stages: dict[Stage, StageState] = {}
+    seal: str | None = None
+    """Digest of all that decided the finished video: see `Project.sealed`."""
     publication: dict[str, Any] | None = None
     """Where the video went: publisher, url, video_id, marker, time."""
 
     def stage(self, stage: Stage) -> StageState:
         """Return the stage's part, made on first use."""
         return self.stages.setdefault(stage, StageState())
+
+    def result(self, stage: Stage) -> dict[str, Any]:
+        """Return what the task of `stage` returns: ids and small facts only."""
+        part = self.stage(stage)
+        return {
+            "project_id": self.project_id,
+            "run": self.run.number,
+            "stage": stage,
+            "status": part.status,
+            "artifacts": dict(part.roles),
+            "seconds": part.seconds,
+            "video": self.stage("video_rendering").roles.get("video"),
+            "video_url": (self.publication or {}).get("url"),
+            "warnings": [text for name in STAGE_ORDER for text in self.stage(name).warnings],
+        }
 
     def artifact(self, path: str) -> Artifact | None:
         """Return the record of one artifact, whichever stage made it."""
@@ -521,6 +538,26 @@ class Project:
             )
         return self.folder.joinpath(*pure.parts)
 
+    def seal(self, state: ProjectState) -> str:
+        """Return the digest of what a finished video was made from and by: spec, sources, code."""
+        made = {p: a.sha256 for part in state.stages.values() for p, a in part.artifacts.items()}
+        spec = state.spec.model_dump(mode="json")
+        return disk.digest([spec, self.source_digest(), made, _code_stamp()])
+
+    def sealed(self, state: ProjectState) -> bool:
+        """Tell whether a completed project is still what was sealed, without asking the stages.
+
+        False means no more than that they have to be asked: the code may be another.
+        """
+        return (
+            state.status == "completed"
+            and state.seal is not None
+            and state.seal == self.seal(state)
+            and all(
+                self.intact(a) for part in state.stages.values() for a in part.artifacts.values()
+            )
+        )
+
     def source_digest(self) -> str:
         """Return the digest of every file in `source/`: names and content."""
         source = self.folder / "source"
@@ -530,6 +567,12 @@ class Project:
             if path.is_file()
         }
         return disk.digest(files)
+
+
+def _code_stamp() -> list[list[object]]:
+    """Return name, size and time of every module of ours: another code, another stamp."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return [[str(f.name), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
 
 
 def _last_id(projects: Path) -> int:

@@ -134,6 +134,8 @@ def _run(project: Project, *, as_json: bool, from_stage: Any = None) -> None:
 
 def _started(project: Project, from_stage: Any) -> Any:
     """Start the project; return its outcome if it was complete already."""
+    if from_stage is None and (outcome := pipeline.finished(project.id)) is not None:
+        return outcome
     with output.waiting("Starting the workers…"):
         result = pipeline.start(project.id, from_stage=from_stage)
     return result.get() if type(result).__name__ == "EagerResult" else None

@@ -24,7 +24,6 @@ from app.models import FEEDS, FRAME_SIZES, Artifact, ErrorFact, ProjectSpec, Sta
 from app.project import STAGE_ORDER, Project, ProjectState, now
 from app.providers import Report
 from app.tasks import _waiters
-from app.tasks._result import stage_result
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -454,12 +453,13 @@ class _Execution:
             whole = self.stage == STAGE_ORDER[-1]
             if last:
                 state.status = "completed" if whole else "pending"
+                state.seal = self.project.seal(state) if whole else None
         self.state = state
         self.project.log("stage_completed", stage=self.stage, seconds=seconds)
         self._record("completed", finished_at=now(), seconds=seconds)
         self._say_done(last=last, status=state.status)
         self.ended = last and whole
-        return stage_result(state, self.stage)
+        return state.result(self.stage)
 
     def _say_done(self, *, last: bool, status: str) -> None:
         if not last:

@@ -17,7 +17,6 @@ from app.celery_app import celery_app
 from app.errors import ReelchainError
 from app.models import Stage
 from app.project import STAGE_ORDER, ProjectState
-from app.tasks._result import stage_result
 
 log = logging.getLogger(__name__)
 
@@ -85,4 +84,4 @@ def answer(state: ProjectState, task_id: str, stage: Stage) -> None:
         error = errors.rebuild(fact.type, fact.code, fact.message, fact.hint)
         celery_app.backend.mark_as_failure(task_id, error)
     else:
-        celery_app.backend.store_result(task_id, stage_result(state, stage), "SUCCESS")
+        celery_app.backend.store_result(task_id, state.result(stage), "SUCCESS")

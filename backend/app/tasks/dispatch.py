@@ -15,7 +15,6 @@ from app.celery_app import celery_app
 from app.models import Stage
 from app.project import STAGE_ORDER, Project
 from app.tasks import _waiters
-from app.tasks._result import stage_result
 from app.tasks._stage import DEFINITIONS, is_made
 
 
@@ -83,7 +82,7 @@ def finished(project: Project) -> dict[str, Any] | None:
         return None
     if not all(is_made(project, state, stage) for stage in STAGE_ORDER):
         return None
-    return stage_result(state, STAGE_ORDER[-1])
+    return state.result(STAGE_ORDER[-1])
 
 
 def snapshot(project: Project) -> dict[str, Any]:
