@@ -23,6 +23,10 @@ __all__ = ["FlakySpeech", "app"]
 class FlakySpeech(HibariSpeech):
     name: ClassVar[str] = "flaky"
 
+    def concurrency(self) -> int:
+        several = Path(os.environ["FLAKY_PLAN"]).with_suffix(".several")
+        return 2 if several.exists() else 1
+
     def speak(self, request: SpeechRequest, target: Path) -> Speech:
         plan = Path(os.environ["FLAKY_PLAN"])
         todo = plan.read_text().split()

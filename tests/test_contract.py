@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from _workers import Bench, bench, story
+from _workers import Bench, bench, story, until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg]
 
@@ -18,6 +18,14 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg]
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with bench(tmp_path_factory.mktemp("contract")) as made:
         made.start_worker()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One slot: what is sent next waits behind what was sent before."""
+    with bench(tmp_path_factory.mktemp("narrow")) as made:
+        made.start_worker(concurrency=1)
         yield made
 
 
@@ -179,8 +187,6 @@ def test_a_partial_run_ends_pending(house: Bench) -> None:
 
 def test_a_failed_run_ends_the_subscription_with_its_error(house: Bench) -> None:
     number = new(house)
-    (house.data / f"projects/{number}/script.json").write_text("not json")
-    number = new(house)
     house.call(f"tell(generate_script_task.delay(project_id={number}).get(timeout=60))")
     (house.data / f"projects/{number}/script.json").write_text('{"title": "x",\n "scenes": []}')
     told = house.call(
@@ -309,3 +315,141 @@ def test_a_finished_project_is_known_without_celery_until_something_changes(hous
     assert house.call(f"from app.pipeline import finished; tell(finished({number}))") is None
     house.call(f"start({number}).get(timeout=120)")
     assert thumbnail.read_bytes() == whole
+
+
+def test_a_start_that_joins_a_lone_task_still_makes_the_whole_video(narrow: Bench) -> None:
+    number = new(narrow)
+    narrow.call(f"generate_script_task.delay(project_id={number}).get(timeout=60)")
+    told = narrow.call(
+        f"""
+        import time
+        from app.pipeline import open_project
+        lone = generate_assets_task.delay(project_id={number})
+        while not open_project({number}).locked() and not lone.ready():
+            time.sleep(0.005)
+        whole, chained = start({number}), video_pipeline({number}).apply_async()
+        tell([r.get(timeout=120)["stage"] for r in (lone, whole, chained)])
+        """
+    )
+    assert told == ["asset_generation", "youtube_upload", "youtube_upload"]
+
+
+def test_a_lone_task_between_a_pipelines_links_costs_neither_its_outcome(narrow: Bench) -> None:
+    number = new(narrow)
+    told = narrow.call(
+        f"""
+        whole = video_pipeline({number}).apply_async()
+        lone = generate_script_task.delay(project_id={number})
+        tell([r.get(timeout=120)["stage"] for r in (lone, whole)])
+        """
+    )
+    assert told == ["script_generation", "youtube_upload"]
+
+
+def test_a_premature_task_harms_nobody_elses_run(narrow: Bench) -> None:
+    number = new(narrow)
+    told = narrow.call(
+        f"""
+        from app.errors import InputError
+        whole = video_pipeline({number}).apply_async()
+        early = upload_to_youtube_task.delay(project_id={number})
+        try:
+            early = early.get(timeout=60)["stage"]
+        except InputError as error:
+            early = error.code
+        tell([early, whole.get(timeout=120)["stage"]])
+        """
+    )
+    assert told == ["stage_order", "youtube_upload"]
+
+
+def test_a_caller_may_hand_on_a_result_himself(house: Bench) -> None:
+    number = new(house)
+    told = house.call(
+        f"""
+        script = generate_script_task.delay(project_id={number}).get(timeout=60)
+        first = generate_assets_task.delay(script).get(timeout=60)
+        again = generate_assets_task.delay(script).get(timeout=60)
+        tell([first["run"] - script["run"], again["run"] - script["run"], status({number})["status"]])
+        """
+    )
+    assert told == [1, 2, "pending"]
+
+
+def test_from_a_stage_does_not_pull_the_ground_from_under_a_run(narrow: Bench) -> None:
+    number = new(narrow)
+    told = narrow.call(
+        f"""
+        import time
+        from app.errors import InputError
+        from app.pipeline import open_project
+        whole = start({number})
+        while not open_project({number}).locked():
+            time.sleep(0.005)
+        try:
+            start({number}, from_stage="script_generation")
+            code = "started"
+        except InputError as error:
+            code = error.code
+        tell([code, whole.get(timeout=120)["status"]])
+        """
+    )
+    assert told[1] == "completed"
+    assert told[0] in ("project_running", "started")
+
+
+def test_an_edit_at_the_moment_of_the_start_is_waited_for(house: Bench) -> None:
+    number = new(house)
+    told = house.call(
+        f"""
+        import threading
+        from app.pipeline import open_project
+        from app.project import EDIT
+        held, over = threading.Event(), threading.Event()
+        def edit():
+            with open_project({number}).lock(purpose=EDIT):
+                held.set()
+                over.wait(3)
+        thread = threading.Thread(target=edit)
+        thread.start()
+        held.wait()
+        result = video_pipeline({number}).apply_async()
+        over.wait(1.5)
+        over.set()
+        thread.join()
+        tell(result.get(timeout=120)["status"])
+        """
+    )
+    assert told == "completed"
+
+
+def test_no_secret_of_an_error_reaches_anybody(house: Bench) -> None:
+    number = new(house)
+    told = house.call(
+        """
+        from app.errors import PermanentError
+        from app.tasks import _stage
+        error = _stage._named(PermanentError("x", "GET /v1?key=SECRET1 failed", "see redis://:SECRET2@h/0"), None)
+        tell([str(error), list(error.args)])
+        """
+    )
+    assert "SECRET" not in json.dumps(told)
+    assert number
+
+
+def test_a_batch_goes_on_after_its_worker_was_killed(tmp_path: Path) -> None:
+    with bench(tmp_path) as house:
+        worker = house.start_worker(concurrency=1)
+        path = str(story(house.folder))
+        number = house.call(f"tell(create_batch([{path!r}, {path!r}], title='T').batch_id)")
+        house.call(f"batch_processing_task.delay(batch_id={number})")
+        projects = house.data / "projects"
+        until(lambda: "running" in _status(projects / "1"), 60, "the first project at work")
+        house.kill_worker(worker)
+        house.start_worker(concurrency=1)
+        told = house.call(f"tell(batch_processing_task.delay(batch_id={number}).get(timeout=100))")
+        assert told["counts"] == {"completed": 2}
+
+
+def _status(project: Path) -> str:
+    return str(json.loads((project / "project_state.json").read_text())["status"])

@@ -65,7 +65,7 @@ def frames(house: Bench, number: int) -> dict[str, str]:
     code = (
         "import sys; from app.media import ffmpeg; from pathlib import Path\n"
         "out = Path(sys.argv[2])\n"
-        "ffmpeg.run(['-i', sys.argv[1], '-map', '0:v', '-f', 'framemd5', out])"
+        "ffmpeg.run(['-i', sys.argv[1], '-map', '0:v', '-map', '0:a', '-f', 'framemd5', out])"
     )
     target = house.folder / "frames.txt"
     subprocess.run(
@@ -94,6 +94,8 @@ def test_a_killed_worker_costs_no_video(
     until(lambda: running(house, number, stage), 60, f"{stage} at work")
     media = psutil.Process(worker.pid).children(recursive=True)
     house.kill_worker(worker)
+    struck = json.loads((house.data / f"projects/{number}/project_state.json").read_text())
+    assert struck["stages"][stage]["status"] == "running", "the kill came too late to tell anything"
     until(lambda: not any(p.is_running() and p.status() != "zombie" for p in {*children, *media}),
           5, "the worker's children are gone")  # fmt: skip
 

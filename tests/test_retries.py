@@ -75,6 +75,19 @@ def test_a_503_is_tried_again_and_everybody_sees_it(house: Bench) -> None:
     assert retries[0]["error"] == "service_unavailable"
 
 
+def test_a_503_in_one_of_several_voices_at_once_is_tried_again(house: Bench) -> None:
+    number = fail(house, "503")
+    several = house.folder / "plan.several"
+    several.touch()
+    try:
+        states, status = outcome(house, number)
+    finally:
+        several.unlink()
+    assert status == "completed"
+    assert "RETRY" in states
+    assert [event["delay"] for event in history(house, number) if event["code"] == "retry"] == [2.0]
+
+
 def test_a_403_is_never_tried_again(house: Bench) -> None:
     number = fail(house, "403")
     _, kind, code, hint = outcome(house, number)

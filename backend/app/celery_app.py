@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
 from typing import Any
 
 import redis
@@ -50,6 +51,13 @@ class PipelineApp(Celery):
         if vars(self).get("configured") and self.conf.broker_url != url:
             self._redirect(url)
 
+    def _reached_backend(self) -> Any:
+        # a chain's results take the backend before anything is sent
+        self.reach()
+        return Celery.backend.fget(self)  # type: ignore[attr-defined]
+
+    backend = property(_reached_backend, Celery.backend.fset)  # type: ignore[attr-defined]
+
     @property
     def redis(self) -> redis.Redis:
         """The result backend's connection, for our own keys beside the results."""
@@ -61,7 +69,7 @@ class PipelineApp(Celery):
         """Leave an address that went away: the stack ended, and another began."""
         self.conf.update(broker_url=url, result_backend=_backend(url))
         # Celery has no public way to drop the pools and the backend of an earlier address
-        vars(self).update(_pool=None, _backend=None)
+        vars(self).update(_pool=None, _backend_cache=None, _local=threading.local())
         vars(self.amqp).update(_producer_pool=None)
 
 

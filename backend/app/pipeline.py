@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from app import disk, settings
 from app.errors import InputError, ReelchainError
 from app.models import ProjectSpec, Stage
-from app.project import STAGE_ORDER, Project, ids
+from app.project import EDIT, STAGE_ORDER, Project, ids
 
 if TYPE_CHECKING:
     # Celery costs a third of a second; `ls` and `show` do without it
@@ -65,18 +66,25 @@ def update_project(
     """
     project = open_project(project_id)
     spec, sources, origin = _prepare(Path(path), dict(overrides or {}))
+    with _editing(project):
+        _replace_source(project, sources)
+        with project.transaction() as state:
+            state.spec, state.origin = spec, origin
+    return project
+
+
+@contextmanager
+def _editing(project: Project) -> Iterator[None]:
+    """Hold a project that no run works on, to change it."""
     try:
-        with project.lock(wait=1.0):
-            _replace_source(project, sources)
-            with project.transaction() as state:
-                state.spec, state.origin = spec, origin
+        with project.lock(wait=1.0, purpose=EDIT):
+            yield
     except disk.Locked:
         raise InputError(
             "project_running",
             f"Project {project.id} is being made at this moment.",
             f"Wait for it (./reelchain watch {project.id}), then try again.",
         ) from None
-    return project
 
 
 def project_of_file(path: str | Path) -> Project | None:
@@ -287,10 +295,24 @@ def start(
     project = open_project(project_id)
     if from_stage is not None:
         _forget_from(project, from_stage)
+    _check_providers()
     outcome = finished(project.id) or dispatch.finished(project)
     if outcome is not None:
         return EagerResult(str(uuid4()), outcome, "SUCCESS")
     return dispatch.send(project)
+
+
+def _check_providers() -> None:
+    """Stop at the start, not after an hour's render, where a setting names what is not there."""
+    from app import providers
+
+    chosen = settings.get()
+    for kind, name in (
+        ("script", chosen.script_provider),
+        ("speech", chosen.speech_provider),
+        ("publisher", chosen.publisher),
+    ):
+        providers.check(kind, name)
 
 
 def _forget_from(project: Project, from_stage: Stage) -> None:
@@ -300,7 +322,8 @@ def _forget_from(project: Project, from_stage: Stage) -> None:
             f"There is no stage {from_stage!r}.",
             f"Choose one of: {', '.join(STAGE_ORDER)}.",
         )
-    project.forget(STAGE_ORDER[STAGE_ORDER.index(from_stage) :])
+    with _editing(project):
+        project.forget(STAGE_ORDER[STAGE_ORDER.index(from_stage) :])
 
 
 def status(project_id: object) -> dict[str, Any]:

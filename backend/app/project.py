@@ -31,6 +31,7 @@ LOCK = ".lock"
 NEW_LOCK = ".new.lock"
 STATE_LOCK = ".state.lock"
 LAST_ID = ".last_id"
+WORK, EDIT = "work", "edit"
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
@@ -67,6 +68,8 @@ class RunState(BaseModel):
 
     number: int = Field(default=0, ge=0)
     stages: list[Stage] = []
+    ended: bool = False
+    """Its last stage is done, or one failed: a message of it has nothing more to say."""
 
 
 class ProjectState(BaseModel):
@@ -108,6 +111,13 @@ class ProjectState(BaseModel):
             "video_url": (self.publication or {}).get("url"),
             "warnings": [text for name in STAGE_ORDER for text in self.stage(name).warnings],
         }
+
+    def failure(self) -> ErrorFact | None:
+        """Return the error that ended the project's latest failed run, if that is its state."""
+        failed = [p for p in self.stages.values() if p.status == "failed" and p.error is not None]
+        if self.status != "failed" or not failed:
+            return None
+        return max(failed, key=lambda part: part.finished_at or "").error
 
     def artifact(self, path: str) -> Artifact | None:
         """Return the record of one artifact, whichever stage made it."""
@@ -358,17 +368,23 @@ class Project:
     # -- who works here --------------------------------------------------------------------
 
     @contextmanager
-    def lock(self, *, wait: float = 0.5) -> Iterator[None]:
-        """Hold the project: one worker at a time. Sweeps what a dead owner left half made.
+    def lock(self, *, wait: float = 0.5, purpose: str = WORK) -> Iterator[None]:
+        """Hold the project: one process at a time. Sweeps what a dead owner left half made.
+
+        Args:
+            wait: Seconds to try.
+            purpose: `WORK`, or `EDIT` for a moment's change that is no run.
 
         Raises:
             disk.Locked: Another process holds it.
         """
         with disk.lock(self.folder / LOCK, wait=wait) as handle:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"pid {os.getpid()} since {now()}\n".encode(), 0)
-            self._sweep()
-            yield
+            _note(handle, f"{purpose} by pid {os.getpid()} since {now()}\n")
+            try:
+                self._sweep()
+                yield
+            finally:
+                _note(handle, "")
 
     def _sweep(self) -> None:
         # under the state's lock, since a writer of the state may have its own unfinished file here
@@ -376,12 +392,14 @@ class Project:
             disk.sweep(self.folder, leave=self.folder / "source")
 
     def locked(self) -> bool:
-        """Tell whether a process works on the project at this moment."""
-        try:
-            with disk.lock(self.folder / LOCK, wait=0, shared=True):
-                return False
-        except disk.Locked:
-            return True
+        """Tell whether a run works on the project at this moment; an edit is waited for."""
+        while True:
+            try:
+                with disk.lock(self.folder / LOCK, wait=0.1, shared=True):
+                    return False
+            except disk.Locked:
+                if (self.folder / LOCK).read_text().startswith(WORK):
+                    return True
 
     def begin_run(self, stages: Sequence[Stage], *, at_least: int = 0) -> int:
         """Start a new run: every earlier one is outdated from now on.
@@ -567,6 +585,11 @@ class Project:
             if path.is_file()
         }
         return disk.digest(files)
+
+
+def _note(handle: int, text: str) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text.encode(), 0)
 
 
 def _code_stamp() -> list[list[object]]:

@@ -199,6 +199,8 @@ def _where(status: dict[str, Any]) -> Iterator[str]:
 def watch(project_id: Id, json: Json = False) -> None:
     """Show the progress of a project until its run ends."""
     project = pipeline.open_project(project_id)
+    if not project.state().run.number:
+        output.note(f"Not started yet; `reelchain run {project.id}` starts it. Waiting…")
     _watch(project)
     status = pipeline.status(project.id)
     output.facts(_outcome(status), as_json=json, lines=_where(status))

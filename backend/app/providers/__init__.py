@@ -144,16 +144,25 @@ def get(kind: str, name: str) -> Any:
     Raises:
         InputError: `provider_unknown`, with the names there are.
     """
+    check(kind, name)
+    if (kind, name) not in _made:
+        module, _, attribute = TABLE[kind][name].rpartition(".")
+        _made[kind, name] = getattr(importlib.import_module(module), attribute)()
+    return _made[kind, name]
+
+
+def check(kind: str, name: str) -> None:
+    """Make sure there is a provider of that name.
+
+    Raises:
+        InputError: `provider_unknown`, with the names there are.
+    """
     if name not in TABLE[kind]:
         raise InputError(
             "provider_unknown",
             f"There is no {kind} provider called {name!r}.",
             f"Choose one of: {', '.join(TABLE[kind])}.",
         )
-    if (kind, name) not in _made:
-        module, _, attribute = TABLE[kind][name].rpartition(".")
-        _made[kind, name] = getattr(importlib.import_module(module), attribute)()
-    return _made[kind, name]
 
 
 def script_writer(name: str) -> ScriptWriter:

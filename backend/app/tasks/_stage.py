@@ -19,7 +19,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from app import disk, errors, logs, messages, progress, records, settings
 from app.celery_app import celery_app
-from app.errors import InputError, ReelchainError
+from app.errors import InputError, ReelchainError, StateError
 from app.models import FEEDS, FRAME_SIZES, Artifact, ErrorFact, ProjectSpec, Stage
 from app.project import STAGE_ORDER, Project, ProjectState, now
 from app.providers import Report
@@ -49,8 +49,8 @@ class StageDefinition:
 DEFINITIONS: dict[Stage, StageDefinition] = {}
 """Filled by `stage_task` as the stage modules are imported; in order of `STAGE_ORDER`."""
 
-ended: list[Callable[[int], None]] = []
-"""Called with the project's id when a run came to the project's end, well or not."""
+run_over: list[Callable[[int, bool], None]] = []
+"""Called with the project's id when a run is over, and whether the project is: done or failed."""
 
 
 def stage_task(
@@ -255,25 +255,38 @@ def _execute(
             try:
                 with project.lock():
                     execution = _Execution(task, definition, project)
-                    result = execution.perform() if execution.adopt(run) else None
+                    result = execution.perform(run)
             except disk.Locked:
                 result = None
+            except _NotThisTurn as refusal:
+                raise refusal.error from None
             except ReelchainError as error:
                 _waiters.fail(project.id, error)
-                _project_ended(project.id)
+                _tell_over(project.id, over=True)
                 raise
             if result is not None:
-                _waiters.resolve(project.state(), definition.stage)
-                if execution.ended:
-                    _project_ended(project.id)
+                _waiters.resolve(execution.state, definition.stage)
+                if execution.state.run.ended:
+                    _tell_over(project.id, over=definition.stage == STAGE_ORDER[-1])
                 return result
             if _must_wait(task, project, definition, run):
                 raise Ignore
 
 
-def _project_ended(project_id: int) -> None:
-    for hook in ended:
-        hook(project_id)
+class _NotThisTurn(Exception):  # noqa: N818 - carries the error that only this caller gets
+    """The task can't be done now, and that is nobody else's business."""
+
+    def __init__(self, error: ReelchainError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _tell_over(project_id: int, *, over: bool) -> None:
+    for hook in run_over:
+        try:
+            hook(project_id, over)
+        except Exception:  # the stage's own outcome stands, whatever comes after it
+            log.exception("what follows a run of project %s failed", project_id)
 
 
 def _must_wait(
@@ -287,13 +300,9 @@ def _must_wait(
     last_id, last_stage = _end_of_chain(task, definition)
     _waiters.add(project.id, last_id, last_stage)
     state = project.state()
-    outdated = run is not None and run < state.run.number
-    if not project.locked() and (not outdated or state.status in ("completed", "failed")):
-        if not _waiters.take(project.id, last_id):
-            return True
-        if not outdated:
-            return False
-        _waiters.answer(state, last_id, last_stage)
+    free = not project.locked() and (state.run.ended or run is None or run >= state.run.number)
+    if free and _waiters.take(project.id, last_id):
+        return False
     log.info("left to run %s of the project", state.run.number)
     return True
 
@@ -327,37 +336,67 @@ class _Execution:
         self, task: Task[Any, dict[str, Any]], definition: StageDefinition, project: Project
     ) -> None:
         self.task = task
+        # Celery keeps a task's request per thread, and work may report from a thread of its own
+        self.request = task.request
         self.definition = definition
         self.stage = definition.stage
         self.project = project
         self.state = project.state()
+        self.attempt = self.state.stage(self.stage).attempts
         self.began = time.monotonic()
-        self.ended = False
 
     def adopt(self, run: int | None) -> bool:
-        """Join run `run`, or begin one for a caller's own chain; False if it is outdated."""
-        if run is not None and run < self.state.run.number:
-            return False
-        if run is None or run > self.state.run.number:
-            links = [_stage_of(link["task"]) for link in reversed(_links(self.task))]
-            stages = [self.stage, *(stage for stage in links if stage is not None)]
-            seen = _latest_run(self.project.id)
-            self.project.begin_run(stages, at_least=max(seen, (run or 1) - 1))
-            self.state = self.project.state()
+        """Join run `run`, or begin one; False if a later run is at it.
+
+        A run that is over is not joined: a caller who hands on its result himself begins another.
+
+        Raises:
+            _NotThisTurn: The task's turn has not come in a run that is still on its way.
+        """
+        current = self.state.run
+        if run is not None and not current.ended:
+            if run < current.number:
+                return False
+            if run == current.number and self.stage in current.stages:
+                return True
+        if current.number and not current.ended:
+            try:
+                self._check_order()
+            except InputError as error:
+                raise _NotThisTurn(error) from None
+        links = [_stage_of(link["task"]) for link in reversed(_links(self.task))]
+        stages = [self.stage, *(stage for stage in links if stage is not None)]
+        seen = latest_run(self.project.id)
+        self.project.begin_run(stages, at_least=max(seen, (run or 1) - 1))
+        self.state = self.project.state()
         return True
 
-    def perform(self) -> dict[str, Any]:
-        """Check the order, do the work, record the outcome."""
+    def perform(self, run: int | None) -> dict[str, Any] | None:
+        """Do the stage's work as part of a run and record the outcome; None if it is not our turn.
+
+        Raises:
+            _NotThisTurn: See `adopt`.
+            ReelchainError: What ended the run; it is recorded and told.
+        """
         try:
+            if not self.adopt(run):
+                return None
             self._check_order()
             self._begin()
             context = self._context()
             self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
             self.definition.work(context)
             context.finish()
-        except Exception as error:
-            raise self._fail(_named(error, self.definition)) from error
-        return self._complete(context)
+            return self._complete(context)
+        except _NotThisTurn:
+            raise
+        except Exception as fault:
+            error = _named(fault, self.definition)
+            unforeseen = isinstance(error, errors.InternalError)
+            log.exception("%s failed: %s", self.stage, error, exc_info=unforeseen)
+            self._fail(error)
+            # a cause would carry its own words, unmasked, into the stored traceback
+            raise error from None
 
     def _check_order(self) -> None:
         for stage in STAGE_ORDER[: STAGE_ORDER.index(self.stage)]:
@@ -389,9 +428,9 @@ class _Execution:
             self.stage,
             self.state.run.number,
             self.attempt,
-            task_id=self.task.request.id or "",
+            task_id=self.request.id or "",
             status=status,
-            worker=self.task.request.hostname,
+            worker=self.request.hostname,
             **facts,
         )
 
@@ -432,10 +471,12 @@ class _Execution:
 
     def _retrying(self, error: ReelchainError, delay: float, number: int) -> None:
         """Make a retry visible: Celery's RETRY, Flower, progress, history."""
-        task, facts = self.task, {"delay": delay, "n": number, "total": len(RETRY_DELAYS)}
+        facts = {"delay": delay, "n": number, "total": len(RETRY_DELAYS)}
+        request, error = self.request, _masked(error)
         log.warning("retry %s in %s s: %s", number, delay, error)
-        task.backend.store_result(task.request.id or "", error, "RETRY", request=task.request)
-        task.send_event("task-retried", exception=repr(error), traceback="")
+        self.task.backend.store_result(request.id or "", error, "RETRY", request=request)
+        with celery_app.events.default_dispatcher(hostname=request.hostname) as dispatcher:
+            dispatcher.send("task-retried", uuid=request.id, exception=repr(error), traceback="")
         text = messages.text("retry", self.state.spec.language, error=error.message, **facts)
         self._meter.tell(0, "retry", text, now=True, error=_fact(error).model_dump())
         self.project.log("retry", stage=self.stage, error=error.code, **facts)
@@ -454,11 +495,11 @@ class _Execution:
             if last:
                 state.status = "completed" if whole else "pending"
                 state.seal = self.project.seal(state) if whole else None
+                state.run.ended = True
         self.state = state
         self.project.log("stage_completed", stage=self.stage, seconds=seconds)
         self._record("completed", finished_at=now(), seconds=seconds)
         self._say_done(last=last, status=state.status)
-        self.ended = last and whole
         return state.result(self.stage)
 
     def _say_done(self, *, last: bool, status: str) -> None:
@@ -471,28 +512,22 @@ class _Execution:
         # 100 belongs to the end of the run alone, whatever the shares round to
         self._meter.tell(1, code, text, now=True, status=status, final=True, progress=100)
 
-    def _fail(self, error: ReelchainError) -> ReelchainError:
+    def _fail(self, error: ReelchainError) -> None:
+        """Record the failure as far as the disk lets us; tell it in any case."""
         fact = _fact(error)
         seconds = round(time.monotonic() - self.began, 3)
-        log.error(
-            "%s failed: %s", self.stage, error, exc_info=isinstance(error, errors.InternalError)
-        )
-        with self.project.transaction() as state:
-            part = state.stage(self.stage)
-            part.status, part.finished_at, part.seconds, part.error = "failed", now(), seconds, fact
-            state.status = "failed"
-        self.state = state
-        self.attempt = part.attempts
-        self.project.log("stage_failed", stage=self.stage, error=fact.model_dump())
-        self._record(
-            "failed",
-            finished_at=now(),
-            seconds=seconds,
-            error_code=error.code,
-            error=error.message,
-        )
+        try:
+            with self.project.transaction() as state:
+                part = state.stage(self.stage)
+                part.status, part.finished_at, part.seconds = "failed", now(), seconds
+                part.error, state.status, state.run.ended = fact, "failed", True
+            self.state = state
+            self.project.log("stage_failed", stage=self.stage, error=fact.model_dump())
+        except (OSError, StateError) as fault:
+            log.warning("the failure could not be recorded: %s", fault)
+        facts = {"finished_at": now(), "seconds": seconds}
+        self._record("failed", error_code=error.code, error=error.message, **facts)
         self._say_failed(error, fact)
-        return error
 
     def _say_failed(self, error: ReelchainError, fact: ErrorFact) -> None:
         latest = _latest(self.project.id)
@@ -513,14 +548,20 @@ class _Execution:
         )
 
 
-def _named(error: BaseException, definition: StageDefinition) -> ReelchainError:
+def _named(error: Exception, definition: StageDefinition) -> ReelchainError:
+    """Return the error as one of ours, without a secret in it."""
     if isinstance(error, SoftTimeLimitExceeded):
         return errors.TimeLimitError(
             "time_limit",
             f"{definition.stage} took longer than its time limit.",
             "What is made is kept: run the project again, or raise the limit (docs/operations.md).",
         )
-    return errors.describe(error)
+    return _masked(errors.describe(error))
+
+
+def _masked(error: ReelchainError) -> ReelchainError:
+    message, hint = logs.masked(error.message), logs.masked(error.hint)
+    return type(error)(error.code, message, hint, error.retry_after)
 
 
 def _write_text(path: Path, *, text: str) -> None:
@@ -531,7 +572,7 @@ def _fact(error: ReelchainError) -> ErrorFact:
     return ErrorFact(
         type=type(error).__name__,
         code=error.code,
-        message=logs.masked(error.message),
+        message=error.message,
         hint=error.hint,
         retryable=error.retryable,
     )
@@ -544,5 +585,6 @@ def _latest(project_id: int) -> dict[str, Any]:
         return {}
 
 
-def _latest_run(project_id: int) -> int:
+def latest_run(project_id: int) -> int:
+    """Return the highest run Redis has heard of; 0 where it knows none or does not answer."""
     return int(_latest(project_id).get("run", 0))

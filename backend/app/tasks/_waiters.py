@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import redis
 
-from app import errors
 from app.celery_app import celery_app
 from app.errors import ReelchainError
 from app.models import Stage
@@ -58,10 +57,10 @@ def resolve(state: ProjectState, stage: Stage) -> None:
     """Answer those who wait for `stage` or an earlier one."""
     try:
         for task_id, wanted in _all(state.project_id).items():
-            if STAGE_ORDER.index(cast("Stage", wanted)) <= STAGE_ORDER.index(stage) and take(
-                state.project_id, task_id
-            ):
-                answer(state, task_id, cast("Stage", wanted))
+            asked = cast("Stage", wanted)
+            if STAGE_ORDER.index(asked) <= STAGE_ORDER.index(stage):
+                celery_app.backend.store_result(task_id, state.result(asked), "SUCCESS")
+                take(state.project_id, task_id)
     except redis.RedisError as error:
         log.warning("waiting callers not answered: %s", error)
 
@@ -70,18 +69,13 @@ def fail(project_id: int, error: ReelchainError) -> None:
     """Answer all who wait with the error that ended the run."""
     try:
         for task_id in _all(project_id):
-            if take(project_id, task_id):
-                celery_app.backend.mark_as_failure(task_id, error)
+            celery_app.backend.mark_as_failure(task_id, error)
+            take(project_id, task_id)
     except redis.RedisError as fault:
         log.warning("waiting callers not answered: %s", fault)
 
 
-def answer(state: ProjectState, task_id: str, stage: Stage) -> None:
-    """Store the outcome of an ended project under `task_id`."""
-    part = next((p for p in state.stages.values() if p.status == "failed"), None)
-    if state.status == "failed" and part is not None and part.error is not None:
-        fact = part.error
-        error = errors.rebuild(fact.type, fact.code, fact.message, fact.hint)
-        celery_app.backend.mark_as_failure(task_id, error)
-    else:
-        celery_app.backend.store_result(task_id, state.result(stage), "SUCCESS")
+def furthest(project_id: int) -> Stage | None:
+    """Return the latest stage that anybody still waits for."""
+    wanted = [cast("Stage", stage) for stage in _all(project_id).values()]
+    return max(wanted, key=STAGE_ORDER.index, default=None)

@@ -56,6 +56,19 @@ return {redis.call('SCARD', KEYS[3]), tonumber(redis.call('HGET', KEYS[4], 'tota
 """
 
 
+# KEYS running, todo, flying, done, meta; ARGV task, seconds, projects. 0 if it is running already.
+_BEGIN = """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 0 end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+redis.call('HSET', KEYS[5], 'total', #ARGV - 2)
+redis.call('HINCRBY', KEYS[5], 'run', 1)
+for i = 3, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[5], ARGV[2])
+return 1
+"""
+
+
 def create(title: str, projects: tuple[int, ...]) -> Batch:
     """Keep a new batch on disk; its id is the next number."""
     folder = settings.get().batches_dir
@@ -104,9 +117,17 @@ def _file(number: int) -> Path:
     return settings.get().batches_dir / str(number) / FILE
 
 
-def outcome(batch: Batch) -> dict[str, Any]:
-    """Return what became of each project, from the folders alone."""
+def outcome(batch: Batch, *, closed: bool = False) -> dict[str, Any]:
+    """Return what became of each project, from the folders alone.
+
+    Args:
+        batch: The batch.
+        closed: All have ended; one that did not even start has failed.
+    """
     entries = [_entry(project_id) for project_id in batch.projects]
+    for entry in entries:
+        if closed and entry["status"] != "completed":
+            entry["status"] = "failed"
     counts: dict[str, int] = {}
     for entry in entries:
         counts[entry["status"]] = counts.get(entry["status"], 0) + 1
@@ -124,12 +145,12 @@ def _entry(project_id: int) -> dict[str, Any]:
         state = _stage.open_project(project_id).state()
     except ReelchainError as error:
         return {"project_id": project_id, "status": "failed", "error": _error(error)}
-    failed = next((p.error for p in state.stages.values() if p.error is not None), None)
+    failed = state.failure()
     return {
         "project_id": project_id,
         "status": state.status,
         "video_url": (state.publication or {}).get("url") if state.status == "completed" else None,
-        "error": failed.model_dump() if failed and state.status == "failed" else None,
+        "error": failed.model_dump() if failed else None,
     }
 
 
@@ -163,18 +184,26 @@ def batch_processing_task(self: Task[Any, Any], batch_id: object) -> dict[str, A
     task_id = self.request.id or ""
     client.hset(keys["waiters"], task_id, "1")
     client.expire(keys["waiters"], KEEP_SECONDS)
-    if client.set(keys["running"], task_id, nx=True, ex=KEEP_SECONDS):
-        pipe = client.pipeline()
-        pipe.delete(keys["todo"], keys["flying"], keys["done"])
-        pipe.hset(keys["meta"], mapping={"total": len(batch.projects)})
-        pipe.hincrby(keys["meta"], "run", 1)
-        if batch.projects:
-            pipe.rpush(keys["todo"], *batch.projects)
-        for name in ("meta", "todo"):
-            pipe.expire(keys[name], KEEP_SECONDS)
-        pipe.execute()
-    _advance(batch)
+    names = [keys[name] for name in ("running", "todo", "flying", "done", "meta")]
+    begun = client.eval(_BEGIN, 5, *names, task_id, KEEP_SECONDS, *batch.projects)
+    ended = [] if begun else _fallen(batch)
+    for project_id in (None, *ended):
+        _advance(batch, ended=project_id)
     raise Ignore
+
+
+def _fallen(batch: Batch) -> list[int]:
+    """Send again what nobody is at although it was sent: its worker died. Return what had ended."""
+    flying = cast("set[Any]", _redis().smembers(_keys(batch.batch_id)["flying"]))
+    ended = []
+    for project_id in sorted(map(int, flying)):
+        try:
+            project = _stage.open_project(project_id)
+            if not project.locked() and not _send(project_id):
+                ended.append(project_id)
+        except ReelchainError:
+            ended.append(project_id)
+    return ended
 
 
 def tell_queued(batch: Batch) -> None:
@@ -268,19 +297,21 @@ def _run(batch: Batch) -> int:
 def _close(batch: Batch) -> None:
     """Store the outcome under the id of every task that waits for the batch."""
     client, keys = _redis(), _keys(batch.batch_id)
-    result = outcome(batch)
-    waiting = cast("dict[Any, Any]", client.hgetall(keys["waiters"]))
-    client.delete(keys["running"], keys["waiters"])
-    for task_id in waiting:
+    result = outcome(batch, closed=True)
+    client.delete(keys["running"])
+    for task_id in cast("dict[Any, Any]", client.hgetall(keys["waiters"])):
         text = task_id.decode() if isinstance(task_id, bytes) else str(task_id)
         celery_app.backend.store_result(text, result, "SUCCESS")
+        client.hdel(keys["waiters"], text)
         with celery_app.events.default_dispatcher() as dispatcher:
             dispatcher.send("task-succeeded", uuid=text, result=str(result["status"]), runtime=0)
 
 
-@_stage.ended.append
-def _project_ended(project_id: int) -> None:
+@_stage.run_over.append
+def _project_ended(project_id: int, over: bool) -> None:
     """Let the batch of an ended project go on, if that batch is being made."""
+    if not over:
+        return
     number = _stage.open_project(project_id).state().batch
     if number is not None and _redis().exists(_keys(number)["running"]):
         _advance(load(number), ended=project_id)

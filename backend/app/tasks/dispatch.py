@@ -15,7 +15,7 @@ from app.celery_app import celery_app
 from app.models import Stage
 from app.project import STAGE_ORDER, Project
 from app.tasks import _waiters
-from app.tasks._stage import DEFINITIONS, is_made
+from app.tasks._stage import DEFINITIONS, is_made, latest_run, open_project, run_over
 
 
 def canvas(
@@ -52,11 +52,23 @@ def send(project: Project, *, stages: Sequence[Stage] = STAGE_ORDER) -> AsyncRes
         # the owner may have ended while we were signing up
         if project.locked() or not _waiters.take(project.id, task_id):
             return AsyncResult(task_id, app=celery_app)
-    seen = progress.latest(project.id) or {}
-    run = project.begin_run(stages, at_least=int(seen.get("run", 0)))
+    return _begin(project, stages)
+
+
+def _begin(project: Project, stages: Sequence[Stage]) -> AsyncResult[Any]:
+    run = project.begin_run(stages, at_least=latest_run(project.id))
     tell_queued(project)
     result: AsyncResult[Any] = canvas(project.id, run=run, stages=stages).apply_async()
     return result
+
+
+@run_over.append
+def _go_on(project_id: int, _over: bool) -> None:
+    """Make the further stages that callers wait for who joined a run of fewer."""
+    wanted = _waiters.furthest(project_id)
+    project = open_project(project_id)
+    if wanted is not None and not project.locked():
+        _begin(project, STAGE_ORDER[: STAGE_ORDER.index(wanted) + 1])
 
 
 def tell_queued(project: Project) -> None:
@@ -89,13 +101,15 @@ def snapshot(project: Project) -> dict[str, Any]:
     """Return what the project's folder says, as an event: for a Redis that knows nothing of it."""
     state = project.state()
     code = {"completed": "completed", "failed": "failed"}.get(state.status, "queued")
-    failed = next((p.error for p in state.stages.values() if p.error is not None), None)
+    if state.status == "pending" and state.run.ended:
+        code = "stages_completed"
+    failed = state.failure()
     done = [stage for stage in STAGE_ORDER if state.stage(stage).status == "completed"]
     facts = {"error": failed.message if failed else ""}
     return progress.event(
         project_id=project.id,
         stage=done[-1] if done else STAGE_ORDER[0],
-        progress=100 if code == "completed" else 0,
+        progress=100 if code in ("completed", "stages_completed") else 0,
         message=messages.text(code, state.spec.language, **facts),
         status=state.status,
         run=state.run.number,
