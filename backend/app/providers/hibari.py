@@ -62,8 +62,8 @@ class HibariSpeech:
     ) -> _voice.Utterance:
         from hibari import dsp
 
-        *spectra, durations = self._open().run(
-            None,
+        *spectra, durations = _voice.answers(
+            self._open(),
             {
                 "ids": np.asarray([reading.tokens(piece)], np.int64),
                 "speed": np.asarray([speed], np.float32),

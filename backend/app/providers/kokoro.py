@@ -83,8 +83,8 @@ class KokoroSpeech:
         """Return the sound of one piece of a reading, with its marks."""
         tokens = reading.tokens(piece)
         style = self._style(voice)[min(len(tokens) - 2, _ROWS) - 1]
-        sound, durations = self._open().run(
-            None,
+        sound, durations = _voice.answers(
+            self._open(),
             {
                 "tokens": np.asarray([tokens], np.int64),
                 "style": style[None, :],
