@@ -1,11 +1,14 @@
 """A Celery application whose voice fails on purpose: `-A _flaky`.
 
-The file named by FLAKY_PLAN holds one line per call still to fail: `503`, `403`, `hang` or `crash`.
+The file named by FLAKY_PLAN holds one line per call still to fail: `503`, `403`, `hang`, `crash`,
+`die` (the process is killed), `later` (a Retry-After of 16 s), `deaf` (a call nothing interrupts).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -41,6 +44,14 @@ class FlakySpeech(HibariSpeech):
             raise PermanentError("forbidden", "The voice says no (403).", "Ask for access.")
         if todo[0] == "crash":
             raise ZeroDivisionError("a fault of ours")
+        if todo[0] == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if todo[0] == "later":
+            raise TransientError("busy", "The voice is overrun (503).", "", 16.0)
+        if todo[0] == "deaf":
+            mutex = ctypes.create_string_buffer(64)
+            for _ in range(2):  # the second time for ever, and no signal gets it out
+                ctypes.CDLL(None).pthread_mutex_lock(mutex)
         time.sleep(60)
         raise AssertionError("nobody stopped it")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DATA_DIR", str(folder))
     settings.get.cache_clear()
     yield folder
+    if (records := sys.modules.get("app.records")) is not None:
+        records.flush(10)  # what is recorded late shall not land in the developer's own folder
+        records.close()
     settings.get.cache_clear()
 
 

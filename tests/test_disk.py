@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -242,3 +243,17 @@ def test_lines_of_many_processes_do_not_mix(tmp_path: Path) -> None:
 def test_the_helpers_of_these_tests_wait_for_a_condition_only() -> None:
     with pytest.raises(AssertionError, match="the moon"):
         until(lambda: False, 0.01, "the moon")
+
+
+def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with disk.lock(path):
+        child = os.fork()
+        if not child:
+            signal.pause()
+    try:
+        with disk.lock(path, wait=0):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from app import doctor, embedded, records, settings
+from app import embedded, records, settings
 from app.doctor import Check
+from app.doctor import machine as doctor
+from app.doctor.checks import asked
 from app.embedded import server
 from app.errors import MediaError
 
@@ -32,16 +34,14 @@ def data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("REDIS_PORT", str(port))
     monkeypatch.setenv("DATA_DIR", str(data_dir))
     settings.get.cache_clear()
-    records.engine.cache_clear()
+    records.close()
     yield data_dir
-    if records.engine.cache_info().currsize:
-        records.engine().dispose()
-    records.engine.cache_clear()
+    records.close()
     settings.get.cache_clear()
 
 
 def one(probe: Callable[[], Any]) -> Check:
-    (check,) = doctor._asked("Part", probe)
+    (check,) = asked("Part", probe)
     return check
 
 
@@ -86,7 +86,7 @@ def test_what_breaks_or_is_silent_is_a_line() -> None:
     assert found[2].hint == "Install the requirements again."
 
     began = time.monotonic()
-    (silent,) = doctor._asked("Part", lambda: time.sleep(1.5) or [], seconds=0.05)
+    (silent,) = asked("Part", lambda: time.sleep(1.5) or [], seconds=0.05)
     assert time.monotonic() - began < 1.4
     assert "No answer" in silent.what
 
@@ -214,6 +214,7 @@ def test_a_named_redis_that_is_not_there_fails_without_its_password(
 def test_a_database_that_can_not_be_used_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/no/such/folder.db")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/file/x.db")
     settings.get.cache_clear()
     assert one(doctor._database).status == "warn"

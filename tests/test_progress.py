@@ -29,9 +29,9 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(progress, "_silent_until", 0.0)
     monkeypatch.setattr(progress, "dropped", 0)
     yield
-    for client in progress._clients.values():
+    for client in connection._clients.values():
         client.close()
-    progress._clients.clear()
+    connection._clients.clear()
 
 
 def told(percent: int, *, project_id: int = 1, run: int = 1, **facts: Any) -> dict[str, Any]:

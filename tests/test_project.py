@@ -21,7 +21,16 @@ from _processes import in_processes
 from app import disk
 from app.errors import InputError, NotFoundError, StateError
 from app.models import ProjectSpec
-from app.project import PREVIOUS, STAGE_ORDER, STATE, Project, ProjectState, check_id, ids
+from app.project import (
+    PREVIOUS,
+    SCHEMA_VERSION,
+    STAGE_ORDER,
+    STATE,
+    Project,
+    ProjectState,
+    check_id,
+    ids,
+)
 
 SPEC = ProjectSpec(topic="The blue door")
 SCRIPT, ASSETS, RENDER = STAGE_ORDER[:3]
@@ -283,7 +292,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_and_is_kept(project: Projec
 def test_a_newer_state_is_refused_and_left_untouched(project: Project) -> None:
     with project.transaction() as state:
         state.status = "running"
-    newer = json.dumps({"schema_version": 2, "whatever": True}).encode()
+    newer = json.dumps({"schema_version": SCHEMA_VERSION + 1, "whatever": True}).encode()
     (project.folder / STATE).write_bytes(newer)
     before = (project.folder / PREVIOUS).read_bytes()
     for act in (
@@ -388,7 +397,9 @@ def _swapped(raw: bytes, rng: random.Random) -> bytes:
 
 
 def _newer(raw: bytes, rng: random.Random) -> bytes:
-    return json.dumps({**json.loads(raw), "schema_version": rng.randrange(2, 100)}).encode()
+    return json.dumps(
+        {**json.loads(raw), "schema_version": rng.randrange(SCHEMA_VERSION + 1, 100)}
+    ).encode()
 
 
 def _stranger(raw: bytes, rng: random.Random) -> bytes:
@@ -564,7 +575,9 @@ def test_one_worker_at_a_time(project: Project) -> None:
     assert not project.locked()
     with project.lock():
         assert project.locked()
-        assert f"pid {os.getpid()}" in (project.folder / ".lock").read_text()
+        found = project.owner()
+        assert found is not None
+        assert (found.purpose, found.pid, found.alive) == ("work", os.getpid(), True)
         with pytest.raises(disk.Locked), project.lock(wait=0):
             pass
         assert project.state().status == "pending"  # reading and recording need no lock

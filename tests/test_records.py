@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,21 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from _processes import in_processes
+from _redis import until
 from app import records, settings
+from app.records import _quota, _writer
 
 
 @pytest.fixture(autouse=True)
-def fresh(data_dir: Path) -> Iterator[None]:
-    """A database of this test's own."""
-    records.engine.cache_clear()
-    yield
-    close()
+def fresh(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer of this test's own, which complains each time."""
+    monkeypatch.setattr(_writer, "_writer", _writer.Writer())
+    monkeypatch.setattr(_writer, "QUIET", 0.0)
 
 
 def close() -> None:
-    if records.engine.cache_info().currsize:
-        records.engine().dispose()
-    records.engine.cache_clear()
+    records.flush(10)
+    records.close()
 
 
 def note(attempt: int = 1, *, project_id: int = 1, status: str = "running", **facts: Any) -> None:
@@ -35,6 +36,21 @@ def note(attempt: int = 1, *, project_id: int = 1, status: str = "running", **fa
     records.stage_event(
         project_id, "asset_generation", 1, attempt, task_id="t1", status=status, **facts
     )
+    assert records.flush(30)
+
+
+EARLIER = """
+CREATE TABLE task_history (
+    project_id INTEGER NOT NULL, stage VARCHAR(64) NOT NULL, run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, task_id VARCHAR(64) NOT NULL, status VARCHAR(16) NOT NULL,
+    started_at VARCHAR(32), finished_at VARCHAR(32), seconds FLOAT, worker VARCHAR(255),
+    error_code VARCHAR(64), error TEXT, PRIMARY KEY (project_id, stage, run, attempt)
+);
+INSERT INTO task_history VALUES (
+    1, 'asset_generation', 1, 1, 't1', 'completed', '2026-11-21T09:00:00Z', NULL, 3.5, 'w', NULL, NULL
+);
+"""
+"""The history of version 0.1.0."""
 
 
 # -- history ------------------------------------------------------------------------------------
@@ -91,6 +107,95 @@ def test_a_deleted_database_is_made_anew(data_dir: Path) -> None:
     assert [row["attempt"] for row in records.history(1)] == [7]
 
 
+def _unlink(*endings: str) -> Callable[[Path], None]:
+    def harm(folder: Path) -> None:
+        for ending in endings:
+            (folder / f"reelchain.db{ending}").unlink()
+
+    return harm
+
+
+def _cut(size: int) -> Callable[[Path], None]:
+    def harm(folder: Path) -> None:
+        with (folder / "reelchain.db").open("r+b") as file:
+            file.truncate(size)
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [_unlink(""), _unlink("-wal"), _unlink("", "-wal", "-shm"), _cut(0), _cut(100), _cut(5000)],
+    ids=["file", "log", "all", "cut to nothing", "cut to its head", "cut to a page"],
+)
+def test_a_database_deleted_or_cut_while_it_is_open_is_made_anew(
+    data_dir: Path, harm: Callable[[Path], None]
+) -> None:
+    note()
+    harm(data_dir)
+    note(7)
+    assert records.dropped() == 0
+    close()
+    assert records.history(1)[-1]["attempt"] == 7
+    close()
+    with contextlib.closing(sqlite3.connect(data_dir / "reelchain.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_processes_that_use_a_database_while_it_is_deleted_go_on_with_one_new_one(
+    data_dir: Path,
+) -> None:
+    over = data_dir.with_name("over")
+
+    def work(number: int) -> None:
+        for attempt in range(1, 61):
+            note(attempt, project_id=number)
+            if number == 0 and attempt % 20 == 0:
+                for path in data_dir.glob("reelchain.db*"):
+                    path.unlink(missing_ok=True)
+        if number == 0:
+            over.touch()
+        until(over.exists, 30, "the last deletion")
+        note(99, project_id=number)
+
+    in_processes(4, work)
+    assert [records.history(number)[-1]["attempt"] for number in range(4)] == [99] * 4
+    with contextlib.closing(sqlite3.connect(data_dir / "reelchain.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("where", [0, 100, 4096])
+def test_a_damaged_database_is_put_aside_and_a_new_one_begins(
+    data_dir: Path, caplog: pytest.LogCaptureFixture, where: int
+) -> None:
+    for attempt in range(1, 40):
+        note(attempt)
+    close()
+    with (data_dir / "reelchain.db").open("r+b") as file:
+        file.seek(where)
+        file.write(b"this is no database, " * 10_000)
+    note(50)
+    note(51, project_id=2)
+    assert [row["attempt"] for row in records.history(2)] == [51]
+    assert records.dropped() == 0
+    (aside,) = data_dir.glob("reelchain.damaged-*.db")
+    assert aside.name in caplog.text
+    assert b"this is no database" in aside.read_bytes()
+
+
+def test_a_database_of_an_earlier_version_gets_what_it_lacks(data_dir: Path) -> None:
+    data_dir.mkdir()
+    with contextlib.closing(sqlite3.connect(data_dir / "reelchain.db")) as connection:
+        connection.executescript(EARLIER)
+    note(2, status="retrying", error_code="busy")
+    assert [(row["attempt"], row["status"], row["retries"]) for row in records.history(1)] == [
+        (1, "completed", None),
+        (2, "retrying", 1),
+    ]
+    records.task_event("t", "SUCCESS", name="x")
+    assert len(records.task_lives()) == 1
+
+
 def test_a_database_of_half_the_tables_is_completed(data_dir: Path) -> None:
     note()
     with records.engine().begin() as connection:
@@ -104,10 +209,6 @@ def test_a_database_of_half_the_tables_is_completed(data_dir: Path) -> None:
 # -- it never reaches a stage ----------------------------------------------------------------------
 
 
-def _garbage(folder: Path) -> None:
-    (folder / "reelchain.db").write_bytes(b"this is no database, " * 500)
-
-
 def _folder(folder: Path) -> None:
     (folder / "reelchain.db").mkdir()
 
@@ -118,7 +219,7 @@ def _other_shape(folder: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("spoil", [_garbage, _folder, _other_shape])
+@pytest.mark.parametrize("spoil", [_folder, _other_shape])
 def test_a_broken_database_is_logged_and_nothing_else(
     data_dir: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
@@ -126,7 +227,8 @@ def test_a_broken_database_is_logged_and_nothing_else(
     spoil(data_dir)
     with caplog.at_level(logging.WARNING):
         note()
-    assert "record not written (stage_event)" in caplog.text
+    assert "records not written (1 so far)" in caplog.text
+    assert records.dropped() == 1
 
 
 def test_a_data_folder_that_can_not_be_made_is_logged(
@@ -134,7 +236,7 @@ def test_a_data_folder_that_can_not_be_made_is_logged(
 ) -> None:
     data_dir.write_text("a file where the folder should be")
     note()
-    assert "record not written" in caplog.text
+    assert "records not written" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -153,15 +255,15 @@ def test_an_address_of_no_database_is_logged_without_its_password(
     monkeypatch.setenv("DATABASE_URL", url)
     settings.get.cache_clear()
     note()
-    assert "record not written" in caplog.text
+    assert "records not written" in caplog.text
     assert "hunter2" not in caplog.text
 
 
 def test_text_that_no_database_takes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     note()
     note(2, error="a lone surrogate \udcff")
-    note(3, seconds=1, project_id=10**30)
-    assert caplog.text.count("record not written") == 2
+    note(1, seconds=1, project_id=10**30)
+    assert caplog.text.count("records not written") == 2
     assert len(records.history(1)) == 1
 
 
@@ -175,7 +277,7 @@ def test_a_database_that_is_locked_for_long_is_waited_for_and_then_logged(
     try:
         blocker.execute("BEGIN IMMEDIATE")
         note(2)
-        assert "record not written" in caplog.text
+        assert "records not written" in caplog.text
     finally:
         blocker.close()
     note(3)
@@ -247,7 +349,7 @@ def test_workers_that_close_a_day_at_once_count_it_once() -> None:
 def test_a_close_that_fails_halfway_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     book_on("2026-11-20", 5)
     book_on("2026-11-21", 6)
-    real, calls = records._add_to_day, []
+    real, calls = _quota._add_to_day, []
 
     def fails_at_the_second(connection: Any, row: dict[str, Any]) -> None:
         calls.append(row)
@@ -255,7 +357,7 @@ def test_a_close_that_fails_halfway_closes_nothing(monkeypatch: pytest.MonkeyPat
             raise KeyboardInterrupt
         real(connection, row)
 
-    monkeypatch.setattr(records, "_add_to_day", fails_at_the_second)
+    monkeypatch.setattr(_quota, "_add_to_day", fails_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         records.roll_over(date(2026, 11, 22))
     monkeypatch.undo()
@@ -298,7 +400,7 @@ def test_hourly_closing_over_the_change_of_the_clocks_loses_no_unit(
     real = records.quota_day
     for hour in range(72):
         moment = start + timedelta(hours=hour)
-        monkeypatch.setattr(records, "quota_day", lambda moment=moment: real(moment))
+        monkeypatch.setattr(_quota, "quota_day", lambda moment=moment: real(moment))
         records.roll_over()
         records.book("youtube", "insert", 1)
         assert records.spent()["youtube"]["insert"] >= 1

@@ -12,7 +12,7 @@ from celery import Celery, Task, signals
 from kombu import Queue
 
 from app import embedded, logs, settings
-from app.errors import ServiceError
+from app.errors import InputError, ServiceError
 
 QUEUES = ("video_generation", "batch_processing", "maintenance")
 DEFAULT_QUEUE = "maintenance"
@@ -27,6 +27,41 @@ STAGE_LIMITS = {
     "upload_to_youtube_task": "upload_time_limit",
 }
 """Stage task → the setting that holds its soft limit in seconds."""
+
+PRIORITIES = {"high": 9, "normal": 5, "low": 1}
+"""Name → urgency; 9 is the most urgent of 0-9."""
+_LEAST_URGENT = 9
+_SEPARATOR = "\x06\x16"
+"""Between a queue's name and its priority in the key of a Redis list (kombu.transport.redis)."""
+
+
+def urgency(value: object) -> int:
+    """Return the urgency 0-9 that `high`, `normal`, `low` or a number means.
+
+    Raises:
+        InputError: `priority_invalid`.
+    """
+    if isinstance(value, str) and value.lower() in PRIORITIES:
+        return PRIORITIES[value.lower()]
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if len(text) == 1 and text.isascii() and text.isdigit():
+        return int(text)
+    raise InputError(
+        "priority_invalid",
+        f"{value!r} is no priority.",
+        "Use high, normal, low, or a number from 0 to 9; 9 is the most urgent.",
+    )
+
+
+def redis_priority(urgent: int) -> int:
+    """Return the `priority` of a message as Celery on Redis takes it: there 0 goes first."""
+    return _LEAST_URGENT - urgent
+
+
+def queue_keys(queue: str) -> dict[int, str]:
+    """Return Redis priority → key of the list that holds such messages, the most urgent first."""
+    lower = {n: f"{queue}{_SEPARATOR}{n}" for n in range(1, _LEAST_URGENT + 1)}
+    return {0: queue, **lower}
 
 
 class PipelineApp(Celery):
@@ -134,6 +169,7 @@ def _configuration() -> dict[str, Any]:
             "interval_step": 0.2,
             "interval_max": 1.0,
         },
+        "task_default_priority": redis_priority(PRIORITIES["normal"]),
         "task_acks_late": False,
         "task_track_started": True,
         "task_inherit_parent_priority": True,
@@ -143,7 +179,9 @@ def _configuration() -> dict[str, Any]:
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "worker_soft_shutdown_timeout": 0,
+        "worker_max_memory_per_child": settings.get().worker_memory_mb * 1024 or None,
         "worker_hijack_root_logger": False,
+        "worker_consumer": "app.tasks._consumer:Consumer",
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -159,7 +197,12 @@ def _configuration() -> dict[str, Any]:
                 "task": "app.tasks.sync_quotas",
                 "schedule": 3600.0,
                 "options": {"expires": 3300},
-            }
+            },
+            "clean-up": {
+                "task": "app.tasks.clean_up",
+                "schedule": 86400.0,
+                "options": {"expires": 82800},
+            },
         },
         "beat_schedule_filename": str(settings.get().run_dir / "beat-schedule"),
         "timezone": "UTC",

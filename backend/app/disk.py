@@ -11,12 +11,16 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+_OWN = os.O_CLOEXEC | os.O_NOFOLLOW
+"""How files of ours are opened that are made where missing: a link would lead out of the folder."""
 
 TEMPORARY = ".tmp-"
 """Names that start so are unfinished work: never read, swept when nobody works in the folder."""
@@ -110,8 +114,12 @@ def sweep(folder: Path, *, leave: Path) -> int:
     Returns:
         How many there were.
     """
-    names = folder.rglob(f"{TEMPORARY}*")
-    stale = [path for path in names if not path.is_relative_to(leave)]
+    stale = []
+    for parent, folders, files in os.walk(folder):
+        stale += [Path(parent, n) for n in (*folders, *files) if n.startswith(TEMPORARY)]
+        folders[:] = [
+            n for n in folders if not n.startswith(TEMPORARY) and Path(parent, n) != leave
+        ]
     for path in stale:
         remove(path)
     return len(stale)
@@ -133,6 +141,41 @@ class Locked(Exception):  # noqa: N818 - a fact, not a fault
     """Somebody else holds the lock."""
 
 
+_open: set[int] = set()
+"""Descriptors of lock files that this process has open."""
+_opening = threading.Lock()
+
+
+def _forget_locks() -> None:
+    """In a forked child: a copy of the parent's descriptor would keep its lock after it let go."""
+    for handle in _open:
+        os.close(handle)
+    _open.clear()
+    _opening.release()
+
+
+# a fork between a file's opening and its being listed would leave a copy that nobody closes
+os.register_at_fork(
+    before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_forget_locks
+)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """Open a lock file so that no forked child shares the lock."""
+    with _opening:
+        handle = os.open(path, flags | os.O_RDWR | os.O_CREAT | _OWN, 0o644)
+        _open.add(handle)
+    try:
+        yield handle
+    finally:
+        with _opening:
+            # in a child forked inside, it is closed already, and the number may be another file's
+            if handle in _open:
+                _open.discard(handle)
+                os.close(handle)
+
+
 @contextmanager
 def lock(path: Path, *, wait: float | None = None, shared: bool = False) -> Iterator[int]:
     """Hold a lock on `path`; the kernel releases it when the process dies.
@@ -145,12 +188,9 @@ def lock(path: Path, *, wait: float | None = None, shared: bool = False) -> Iter
     Yields:
         The open file descriptor.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with _opened(path, 0) as handle:
         _acquire(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
         yield handle
-    finally:
-        os.close(handle)
 
 
 def _acquire(handle: int, kind: int, wait: float | None) -> None:
@@ -171,12 +211,9 @@ def _acquire(handle: int, kind: int, wait: float | None) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Add a line to a log. A half line left by a crash is closed first."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
+    with _opened(path, os.O_APPEND) as handle:
         # a writer's line may be seen half while it is being written
         fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
         os.write(handle, f"{chr(10) if torn else ''}{line}\n".encode())
-    finally:
-        os.close(handle)

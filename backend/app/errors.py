@@ -12,6 +12,9 @@ from typing import ClassVar
 _UNWRITABLE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 )
+_MISPLACED = frozenset(
+    (errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EEXIST)
+)
 
 
 class ReelchainError(Exception):
@@ -39,6 +42,10 @@ class ReelchainError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+class HealthError(ReelchainError):
+    """A part of the installation is not well; said by `health`, for container managers."""
 
 
 class InputError(ReelchainError):
@@ -139,6 +146,12 @@ def describe(error: BaseException) -> ReelchainError:
             "disk_unwritable",
             f"A file could not be written{where}: {error.strerror}.",
             "Free some space or mend the permissions, then run the project again.",
+        )
+    if isinstance(error, OSError) and error.errno in _MISPLACED and error.filename:
+        return StateError(
+            "file_unusable",
+            f"{error.filename2 or error.filename} can't be used: {error.strerror}.",
+            "Put the right file or folder in its place, or remove it, then try again.",
         )
     return InternalError(
         "internal",

@@ -33,6 +33,15 @@ _TEXTS: dict[str, dict[Language, str]] = {
     },
     "completed": {"en": "Done", "zh-TW": "完成"},
     "stages_completed": {"en": "The stages asked for are done", "zh-TW": "指定的階段已完成"},
+    "waiting": {
+        "en": "Waiting until {due}: {error}",
+        "zh-TW": "等待至 {due}：{error}",
+    },
+    "rescued": {
+        "en": "A worker was lost; another one goes on…",
+        "zh-TW": "工作程序中斷，已由另一個接手…",
+    },
+    "cancelled": {"en": "Cancelled", "zh-TW": "已取消"},
     "failed": {"en": "Failed: {error}", "zh-TW": "失敗：{error}"},
     "batch_running": {
         "en": "{done} of {total} projects ended",
@@ -41,6 +50,14 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "batch_done": {
         "en": "Batch finished: {completed} completed, {failed} failed",
         "zh-TW": "批次完成：成功 {completed}，失敗 {failed}",
+    },
+    "batch_stopped": {
+        "en": "Batch stopped at a failure: {completed} completed, {failed} failed, {cancelled} not made",
+        "zh-TW": "批次因失敗而停止：成功 {completed}，失敗 {failed}，未製作 {cancelled}",
+    },
+    "batch_cancelled": {
+        "en": "Batch cancelled: {completed} completed, {failed} failed, {cancelled} cancelled",
+        "zh-TW": "批次已取消：成功 {completed}，失敗 {failed}，取消 {cancelled}",
     },
 }
 

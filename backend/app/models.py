@@ -160,6 +160,8 @@ class ErrorFact(Value):
     message: str
     hint: str = ""
     retryable: bool = False
+    traceback: str = ""
+    """Where it came from, without secrets: for the worker's keeper, not for the viewer."""
 
 
 class Event(Value):

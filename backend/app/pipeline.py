@@ -1,19 +1,16 @@
-"""What every door calls: create, start (which is resume), status, batches."""
+"""What every door calls: create, start (which is resume), status; batches are in `playlist`."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pydantic import ValidationError
-
-from app import disk, settings
+from app import disk, draft, playlist, settings
 from app.errors import InputError, ReelchainError
 from app.models import ProjectSpec, Stage
 from app.project import EDIT, STAGE_ORDER, Project, ids
@@ -23,10 +20,11 @@ if TYPE_CHECKING:
     from celery.canvas import _chain
     from celery.result import AsyncResult, EagerResult
 
-    from app.story import Story
-    from app.tasks.batch import Batch
+LET_GO_SECONDS = 3.0
+"""Time for the owner of a run that was just cancelled to let the project go."""
 
-STORY_SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
+create_batch = playlist.create_batch
+is_file_argument = draft.is_file_argument
 
 
 # -- creating ------------------------------------------------------------------------------
@@ -50,7 +48,7 @@ def create_project(
     Raises:
         InputError: What is wrong, with its line; no project is left.
     """
-    made, sources, origin = _prepare(spec, dict(overrides or {}))
+    made, sources, origin = draft.prepare(spec, dict(overrides or {}))
     return Project.create(
         settings.get().projects_dir, made, origin=origin, batch=batch, sources=sources
     )
@@ -65,7 +63,7 @@ def update_project(
         InputError: `project_running`, while a worker is at it; or what is wrong with the file.
     """
     project = open_project(project_id)
-    spec, sources, origin = _prepare(Path(path), dict(overrides or {}))
+    spec, sources, origin = draft.prepare(Path(path), dict(overrides or {}))
     with _editing(project):
         _replace_source(project, sources)
         with project.transaction() as state:
@@ -76,15 +74,28 @@ def update_project(
 @contextmanager
 def _editing(project: Project) -> Iterator[None]:
     """Hold a project that no run works on, to change it."""
+    _refuse_running(project)
     try:
-        with project.lock(wait=1.0, purpose=EDIT):
+        with project.lock(wait=LET_GO_SECONDS, purpose=EDIT):
+            _refuse_running(project)
             yield
     except disk.Locked:
-        raise InputError(
-            "project_running",
-            f"Project {project.id} is being made at this moment.",
-            f"Wait for it (./reelchain watch {project.id}), then try again.",
-        ) from None
+        raise _running(project) from None
+
+
+def _refuse_running(project: Project) -> None:
+    run = project.state().run
+    if run.number and not run.ended:
+        raise _running(project)
+
+
+def _running(project: Project) -> InputError:
+    return InputError(
+        "project_running",
+        f"Project {project.id} is being made at this moment.",
+        f"Wait for it (./reelchain watch {project.id}), or cancel it first "
+        f"(./reelchain cancel {project.id}).",
+    )
 
 
 def project_of_file(path: str | Path) -> Project | None:
@@ -100,11 +111,6 @@ def project_of_file(path: str | Path) -> Project | None:
     return None
 
 
-def is_file_argument(argument: str) -> bool:
-    """Tell whether what a user typed means a story file, existing or not, and not a topic."""
-    return argument.lower().endswith(STORY_SUFFIXES) or Path(argument).is_file()
-
-
 def _replace_source(project: Project, sources: Callable[[Path], None]) -> None:
     source = project.folder / "source"
     aside = disk.temporary(source)
@@ -118,129 +124,6 @@ def _replace_source(project: Project, sources: Callable[[Path], None]) -> None:
             aside = old
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-Prepared = tuple[ProjectSpec, Callable[[Path], None], str | None]
-
-
-def _prepare(
-    spec: ProjectSpec | Mapping[str, Any] | str | Path, overrides: dict[str, Any]
-) -> Prepared:
-    if isinstance(spec, ProjectSpec):
-        return _from_fields(spec.model_dump(exclude_unset=True), overrides)
-    if isinstance(spec, Mapping):
-        return _from_mapping({**spec}, overrides)
-    return _from_file(Path(spec).expanduser(), overrides)
-
-
-def _from_fields(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared:
-    fields = {**fields, **overrides}
-    if fields.get("source"):
-        raise InputError(
-            "source_needs_file",
-            "A project's source is a file, and none was given.",
-            "Pass the story's path to create_project, or its words as `text`.",
-        )
-    topic = str(fields.get("topic") or "").strip()
-    if not topic:
-        raise InputError(
-            "nothing_to_tell",
-            "The project has neither a topic nor a story.",
-            "Give `topic`, `text`, `scenes`, or the path of a story.",
-        )
-    fields.setdefault("language", _language().detect(topic))
-    return _checked(fields), lambda _folder: None, None
-
-
-def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Prepared:
-    import yaml
-
-    text, scenes = fields.pop("text", None), fields.pop("scenes", None)
-    if text is None and scenes is None:
-        return _from_fields(fields, overrides)
-    name = "story.md" if text is not None else "project.yaml"
-    body = str(text) if text is not None else yaml.safe_dump({"scenes": scenes}, allow_unicode=True)
-    aside = disk.temporary(settings.get().data_dir / name)
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        disk.write(aside, body.encode("utf-8", "replace"))
-        found = _read_story(aside)
-    finally:
-        disk.unlink(aside)
-    if found.files or found.pictures:
-        raise InputError(
-            "picture_needs_file",
-            "A story given as text can't name files: there is no folder to find them in.",
-            "Save it as a file beside its pictures and pass the file's path.",
-        )
-    spec = _spec_of(found, name, {**fields, **overrides})
-    return spec, lambda folder: disk.write(folder / name, body.encode("utf-8", "replace")), None
-
-
-def _from_file(path: Path, overrides: dict[str, Any]) -> Prepared:
-    found = _read_story(path)
-    suffix = path.suffix.lower() or ".txt"
-    name = {".yaml": "project.yaml", ".yml": "project.yaml", ".txt": "story.txt"}.get(
-        suffix, "story.md"
-    )
-    _check_pictures(path.parent, found)
-
-    def copy(folder: Path) -> None:
-        shutil.copyfile(path, folder / name)
-        for relative in (*found.pictures, *found.files):
-            target = folder / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path.parent / relative, target)
-
-    return _spec_of(found, name, overrides), copy, str(path.resolve())
-
-
-def _language() -> ModuleType:
-    from app import language  # its tables of scripts; `ls` and `show` do not pay
-
-    return language
-
-
-def _read_story(path: Path) -> Story:
-    from app import story  # costs the Markdown parser; `ls` and `show` do not pay
-
-    return story.read(path)
-
-
-def _check_pictures(folder: Path, found: Story) -> None:
-    if found.pictures:
-        from app.media import pictures  # costs Pillow; a story without pictures does not pay
-
-        for relative in found.pictures:
-            pictures.check(folder / relative)
-
-
-def _spec_of(found: Story, name: str, overrides: dict[str, Any]) -> ProjectSpec:
-    fields: dict[str, Any] = {**found.fields, **overrides}
-    if found.script is not None:
-        fields["source"] = name
-        fields.setdefault("language", found.script.language)
-    elif fields.get("topic"):
-        fields.setdefault("language", _language().detect(str(fields["topic"])))
-    return _checked(fields)
-
-
-def _checked(fields: dict[str, Any]) -> ProjectSpec:
-    """Return the spec, or one error that names every wrong field."""
-    if "language" in fields:
-        fields = {**fields, "language": _language().normalise(str(fields["language"]))}
-    try:
-        return ProjectSpec.model_validate(fields)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors(include_input=False, include_url=False)
-        )
-        raise InputError(
-            "spec_invalid",
-            f"The project can't be made as described: {wrong}.",
-            f"Fields: {', '.join(ProjectSpec.model_fields)}.",
-        ) from None
 
 
 # -- running -------------------------------------------------------------------------------
@@ -274,45 +157,72 @@ def finished(project_id: object) -> dict[str, Any] | None:
 
 
 def start(
-    project_id: object, *, from_stage: Stage | None = None
+    project_id: object,
+    *,
+    from_stage: Stage | None = None,
+    restart: bool = False,
+    priority: str | int | None = None,
 ) -> AsyncResult[Any] | EagerResult[Any]:
     """Start a project; start is resume: what is made already is not made again.
 
-    A project that somebody works on is joined: both callers get the same outcome. One that is
+    A project whose run is on its way is joined: both callers get the same outcome. One that is
     complete as it stands returns at once, without a worker.
 
     Args:
         project_id: The project.
         from_stage: Remake this stage and all after it.
+        restart: End the run on its way, if any, and begin another; what is made stays made.
+        priority: `high`, `normal`, `low` or 0-9 (9 the most urgent), from now on.
 
     Returns:
         The result of the last stage; `.get()` gives its dict or raises what ended the run.
     """
     from celery.result import EagerResult
 
-    from app.tasks import dispatch
+    from app.celery_app import urgency
+    from app.tasks import dispatch, watchdog
 
     project = open_project(project_id)
+    urgent = None if priority is None else urgency(priority)
     if from_stage is not None:
+        if restart:
+            project.cancel()
         _forget_from(project, from_stage)
-    _check_providers()
+    draft.check_providers()
     outcome = finished(project.id) or dispatch.finished(project)
     if outcome is not None:
         return EagerResult(str(uuid4()), outcome, "SUCCESS")
-    return dispatch.send(project)
+    result = dispatch.send(project, restart=restart, priority=urgent)
+    watchdog.help_now(project)
+    return result
 
 
-def _check_providers() -> None:
-    """Stop at the start, not after an hour's render, where a setting names what is not there."""
-    from app import providers
+def cancel(project_id: object) -> bool:
+    """Cancel a project's run: whatever works on it stops within two seconds.
 
-    chosen = settings.get()
-    for kind, name in (
-        ("script", chosen.script_provider),
-        ("speech", chosen.speech_provider),
-        ("publisher", chosen.publisher),
-    ):
-        providers.check(kind, name)
+    What is made is kept; `start` goes on with it. Needs neither Redis nor a worker.
+
+    Returns:
+        False if no run was on its way.
+    """
+    from app.tasks import dispatch
+
+    return dispatch.cancel(open_project(project_id))
+
+
+def remove(project_id: object) -> Path:
+    """Delete a project's folder with all that was made; what was published stays.
+
+    Returns:
+        The folder that is gone.
+
+    Raises:
+        InputError: `project_running`, while a run is on its way.
+    """
+    project = open_project(project_id)
+    with _editing(project):
+        project.remove()
+    return project.folder
 
 
 def _forget_from(project: Project, from_stage: Stage) -> None:
@@ -385,96 +295,3 @@ def listing() -> list[dict[str, Any]]:
             if error.code != "project_not_found":
                 rows.append({"project_id": number, "status": "unreadable", "error": str(error)})
     return rows
-
-
-# -- batches ---------------------------------------------------------------------------------
-
-
-def create_batch(
-    playlist: Sequence[Mapping[str, Any] | ProjectSpec | str | Path]
-    | Mapping[str, Any]
-    | str
-    | Path,
-    *,
-    title: str = "",
-) -> Batch:
-    """Make a batch and its projects: one video per entry.
-
-    Args:
-        playlist: Entries as `create_project` takes them; or a mapping, or the path of a YAML
-            file, with `title`, `defaults` (fields for every entry) and `projects`.
-        title: The playlist's title, where `playlist` does not have one.
-
-    Raises:
-        InputError: What is wrong with which entry; nothing is left behind.
-    """
-    from app.tasks import batch
-
-    name, entries, defaults, folder = _playlist(playlist, title)
-    prepared = [_entry(number, entry, defaults, folder) for number, entry in enumerate(entries, 1)]
-    made = batch.create(name, ())
-    projects = [
-        Project.create(
-            settings.get().projects_dir, spec, origin=origin, batch=made.batch_id, sources=sources
-        )
-        for spec, sources, origin in prepared
-    ]
-    return batch.fill(made, tuple(project.id for project in projects))
-
-
-def _playlist(playlist: Any, title: str) -> tuple[str, list[Any], dict[str, Any], Path]:
-    folder = Path.cwd()
-    if isinstance(playlist, str | Path):
-        path = Path(playlist).expanduser()
-        folder, playlist = path.parent, _read_yaml(path)
-    if isinstance(playlist, Mapping):
-        unknown = set(playlist) - {"title", "defaults", "projects"}
-        entries, defaults = playlist.get("projects"), playlist.get("defaults") or {}
-        title = str(playlist.get("title") or title)
-        if unknown or not isinstance(entries, list) or not isinstance(defaults, Mapping):
-            raise _playlist_error("it has title, defaults (a mapping) and projects (a list)")
-    else:
-        entries, defaults = list(playlist), {}
-    if not entries:
-        raise _playlist_error("it has at least one project")
-    return title or "Batch", entries, dict(defaults), folder
-
-
-def _read_yaml(path: Path) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("file_not_found", f"There is no file {path}.", "Check the path.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(
-            "playlist_invalid", f"{path} is not YAML: {error}.", "Correct it."
-        ) from None
-
-
-def _playlist_error(expected: str) -> InputError:
-    return InputError(
-        "playlist_invalid",
-        f"The playlist has the wrong shape: {expected}.",
-        "See the example in README.md, «A batch per playlist».",
-    )
-
-
-def _entry(number: int, entry: Any, defaults: dict[str, Any], folder: Path) -> Prepared:
-    try:
-        if isinstance(entry, str) and not is_file_argument(entry):
-            return _prepare({"topic": entry}, defaults)
-        if isinstance(entry, str | Path):
-            return _prepare(folder / entry, defaults)
-        if isinstance(entry, Mapping) and isinstance(entry.get("story"), str):
-            fields = {**defaults, **entry}
-            return _prepare(folder / fields.pop("story"), fields)
-        if isinstance(entry, Mapping):
-            return _prepare({**defaults, **entry}, {})
-        if isinstance(entry, ProjectSpec):
-            return _prepare(entry, {})
-    except InputError as error:
-        message = f"Entry {number} of the playlist: {error.message}"
-        raise type(error)(error.code, message, error.hint) from None
-    raise _playlist_error(f"entry {number} is a topic, a file or a mapping")

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from app import embedded
+from app import connection, embedded
+from app.connection import TIMEOUT
 from app.models import Event
 
 log = logging.getLogger(__name__)
@@ -26,8 +24,6 @@ PER_SECOND = 10
 """Most messages a second on one channel; a closing one is always sent."""
 KEEP_SECONDS = 30 * 86400
 
-TIMEOUT = 1.0
-"""Seconds to wait for a Redis that does not answer; a lost connection is tried once more."""
 PAUSE = 15.0
 """After such a wait, seconds in which nothing is sent but closing events."""
 
@@ -81,24 +77,6 @@ redis.call('SET', KEYS[1], ARGV[1] .. ',"ended":true,"seq":' .. string.format('%
 return 1
 """
 
-_clients: dict[tuple[int, str], redis.Redis] = {}
-
-
-def _client() -> redis.Redis:
-    """Return this process's own connection: quick to give up, never shared over a fork."""
-    url = embedded.address()
-    key = (os.getpid(), url)
-    if key not in _clients:
-        _clients.clear()
-        _clients[key] = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 1),
-        )
-    return _clients[key]
-
 
 def channel(project_id: int | str) -> str:
     """Return the name of a project's channel; `batch:{id}` as id gives a batch's."""
@@ -128,7 +106,7 @@ def publish(event: dict[str, Any], *, name: str | None = None) -> bool:
         dropped += 1
         return False
     try:
-        _client().eval(
+        connection.quick().eval(
             _PUBLISH,
             2,
             *_keys(name),
@@ -155,7 +133,7 @@ def reset(project_id: int | str, waiting: dict[str, Any]) -> None:
     """Put `waiting` in the place of an ended run's last event; a live run is left alone."""
     facts = {key: value for key, value in waiting.items() if key not in ("seq", "run")}
     try:
-        _client().eval(
+        connection.quick().eval(
             _RESET, 1, _keys(channel(project_id))[0], _open_json(facts), str(KEEP_SECONDS)
         )
     except (redis.RedisError, OSError) as error:
@@ -164,7 +142,7 @@ def reset(project_id: int | str, waiting: dict[str, Any]) -> None:
 
 def latest(project_id: int | str) -> dict[str, Any] | None:
     """Return the latest event of a channel, or None."""
-    text = _client().get(_keys(channel(project_id))[0])
+    text = connection.quick().get(_keys(channel(project_id))[0])
     return json.loads(text) if isinstance(text, str) else None
 
 

@@ -77,9 +77,20 @@ class Settings(Base):
     render_scale: float = Field(default=1.0, ge=0.1, le=1.0)
     """Share of the full frame's width and height; below 1 for drafts."""
 
+    lease_seconds: float = Field(default=30, ge=1, le=3600)
+    watchdog_seconds: float = Field(default=1, ge=0.1, le=60)
+    queue_grace_seconds: float = Field(default=5, ge=0.5, le=3600)
+    drain_seconds: float = Field(default=30, ge=0)
+    priority_ageing_seconds: float = Field(default=600, ge=1)
+    shared_locks: bool = True
+    worker_memory_mb: int = Field(default=3000, ge=0)
+
     video_concurrency: int = Field(default=2, ge=1, le=64)
     batch_window: int = Field(default=4, ge=1, le=1000)
     stack_idle_seconds: float = Field(default=60, gt=0)
+    history_days: int = Field(default=90, ge=1)
+    cleanup_days: int = Field(default=30, ge=0)
+    cleanup_gb: float = Field(default=0, ge=0)
     ffmpeg_stall_seconds: float = Field(default=120, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -47,15 +47,17 @@ def failed(error: errors.ReelchainError, *, as_json: bool) -> int:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as wide as the terminal."""
+    """Print a table as wide as the terminal; into a pipe or file as wide as it is."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*(_plain(cell) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(made)
+    Console(width=None if sys.stdout.isatty() else 1000).print(made)
 
 
 def _plain(cell: object) -> Any:

@@ -1,4 +1,4 @@
-"""Commands about projects: demo, make, new, run, watch, show, ls."""
+"""Commands about projects: demo, make, new, run, watch, show, ls, cancel, rm."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ Voice = Annotated[str | None, typer.Option(help="A voice's name.")]
 Length = Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")]
 Music = Annotated[str | None, typer.Option(help="auto or none.")]
 Title = Annotated[str | None, typer.Option(help="The video's title.")]
+Priority = Annotated[
+    str | None, typer.Option(help="high, normal, low, or 0-9 with 9 the most urgent.")
+]
 Captions = Annotated[
     bool | None, typer.Option("--captions/--no-captions", help="Burn captions into the picture.")
 ]
@@ -34,9 +37,10 @@ Captions = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (demo, make, new, run, watch, show):
+    for command in (demo, make, new, run, watch, show, cancel):
         app.command()(command)
     app.command("ls")(list_projects)
+    app.command("rm")(remove)
 
 
 def _overrides(**given: object) -> dict[str, Any]:
@@ -117,14 +121,22 @@ def run(
     from_stage: Annotated[
         str | None, typer.Option("--from", help=f"Remake from: {', '.join(STAGE_ORDER)}.")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="End the run on its way and begin another.")
+    ] = False,
+    priority: Priority = None,
     json: Json = False,
 ) -> None:
-    """Run a project, or go on with it: what is made already is not made again."""
-    _run(pipeline.open_project(project_id), as_json=json, from_stage=from_stage)
+    """Run a project, or go on with it: what is made already is not made again.
+
+    A run that is on its way is joined, unless --restart ends it.
+    """
+    project = pipeline.open_project(project_id)
+    _run(project, as_json=json, from_stage=from_stage, restart=restart, priority=priority)
 
 
-def _run(project: Project, *, as_json: bool, from_stage: Any = None) -> None:
-    outcome = _started(project, from_stage)
+def _run(project: Project, *, as_json: bool, **how: Any) -> None:
+    outcome = _started(project, **how)
     if outcome is None:
         stack.warn_without_workers()
         _watch(project)
@@ -132,12 +144,16 @@ def _run(project: Project, *, as_json: bool, from_stage: Any = None) -> None:
     output.facts(_outcome(status), as_json=as_json, lines=_where(status))
 
 
-def _started(project: Project, from_stage: Any) -> Any:
+def _started(
+    project: Project, *, from_stage: Any = None, restart: bool = False, priority: str | None = None
+) -> Any:
     """Start the project; return its outcome if it was complete already."""
     if from_stage is None and (outcome := pipeline.finished(project.id)) is not None:
         return outcome
     with output.waiting("Starting the workers…"):
-        result = pipeline.start(project.id, from_stage=from_stage)
+        result = pipeline.start(
+            project.id, from_stage=from_stage, restart=restart, priority=priority
+        )
     return result.get() if type(result).__name__ == "EagerResult" else None
 
 
@@ -154,12 +170,18 @@ def _watch(project: Project) -> None:
     except KeyboardInterrupt:
         output.note(
             f"\nThe work goes on. Watch it with `reelchain watch {project.id}`, "
-            f"see where it is with `reelchain show {project.id}`."
+            f"stop it with `reelchain cancel {project.id}`."
         )
         sys.exit(0)
     fact = last.get("error")
     if last.get("status") == "failed" and fact:
         raise errors.rebuild(fact["type"], fact["code"], fact["message"], fact["hint"])
+    if last.get("status") == "cancelled":
+        raise errors.Cancelled(
+            "cancelled",
+            f"Project {project.id} was cancelled.",
+            f"What is made is kept; `reelchain run {project.id}` goes on with it.",
+        )
 
 
 def _outcome(status: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +207,7 @@ def _where(status: dict[str, Any]) -> Iterator[str]:
     facts = _outcome(status)
     length = facts["video_seconds"]
     yield f"Project {facts['project_id']}: {facts['title']}"
-    if length:
+    if isinstance(length, int | float) and 0 < length < 10**9:
         yield f"  {output.clock(length)} of video, made in {output.clock(facts['seconds'])}"
     for role in ("video", "thumbnail", "captions_srt", "captions_vtt", "script"):
         if role in facts["files"]:
@@ -240,6 +262,40 @@ def _row(name: str, stage: dict[str, Any]) -> list[object]:
         else "; ".join(f"{key} {value}" for key, value in stage["facts"].items())
     )
     return [name, stage["status"], stage["attempts"], stage["seconds"] or "", remark]
+
+
+def cancel(project_id: Id, json: Json = False) -> None:
+    """Cancel a project: what works on it stops within two seconds; what is made is kept."""
+    number = pipeline.open_project(project_id).id
+    done = pipeline.cancel(number)
+    line = (
+        f"Project {number} is cancelled." if done else f"Nothing was at work on project {number}."
+    )
+    output.facts({"project_id": number, "cancelled": done}, as_json=json, lines=[line])
+
+
+def remove(
+    project_id: Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a project with everything that was made for it; what was published stays.
+
+    Refused while a run is on its way: cancel it first.
+    """
+    project = pipeline.open_project(project_id)
+    files = [path for path in project.folder.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    facts = {"project_id": project.id, "folder": str(project.folder), "files": len(files)}
+    what = f"project {project.id} ({pipeline.title_of(project)}): {len(files)} files, {size:.1f} MB"
+    if dry_run:
+        output.facts({**facts, "removed": False}, as_json=json, lines=[f"Would delete {what}"])
+        return
+    if not yes:
+        typer.confirm(f"Delete {what}?", abort=True, err=True)
+    pipeline.remove(project.id)
+    output.facts({**facts, "removed": True}, as_json=json, lines=[f"Deleted {what}"])
 
 
 def list_projects(json: Json = False) -> None:

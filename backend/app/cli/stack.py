@@ -1,15 +1,13 @@
-"""Commands about what runs: up, worker, beat, flower, doctor."""
+"""Commands about what runs: up, worker, beat, flower."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
 
 import typer
 
 from app.cli import output
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PASS_ON = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -20,7 +18,6 @@ PASS_ON = {
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(up)
-    app.command()(doctor)
     for command in (worker, beat, flower):
         app.command(context_settings=PASS_ON)(command)
 
@@ -71,21 +68,3 @@ def warn_without_workers() -> None:
         return  # the stack's own workers were seen ready
     if not celery_app.control.ping(timeout=1.0):
         output.note("No worker answers. Start one in another terminal: ./reelchain worker")
-
-
-def doctor(json: Json = False) -> None:
-    """Check this machine: what is used, why, and what to mend."""
-    from app import doctor as room
-
-    with output.waiting("Looking…"):
-        checks = room.examine()
-    rows: list[dict[str, Any]] = [check.facts() for check in checks]
-    if json:
-        output.facts(rows, as_json=True)
-    else:
-        output.table(
-            ["Check", "State", "What", "What to do"],
-            [[row["name"], row["status"], row["what"], row["hint"]] for row in rows],
-        )
-    if any(row["status"] == "fail" for row in rows):
-        sys.exit(1)

@@ -21,12 +21,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from app import settings
-from app.errors import DiskError, MediaError, ReelchainError
+from app.errors import DiskError, MediaError, ReelchainError, TransientError
 from app.logs import masked
 
 if TYPE_CHECKING:
@@ -136,12 +137,10 @@ def describe() -> Program:
 
 
 def _from_wheel(why: str) -> Program:
-    import imageio_ffmpeg
-
-    try:
-        path = Path(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        path = Path()
+    # not by `get_ffmpeg_exe`: it tries the program itself, and remembers for good if that was killed
+    folder = resources.files("imageio_ffmpeg") / "binaries"
+    found = [Path(str(entry)) for entry in folder.iterdir() if entry.name.startswith("ffmpeg-")]
+    path = found[0] if found else Path()
     version, lacks = _check(path)
     if lacks:
         raise MediaError(
@@ -155,11 +154,13 @@ def _from_wheel(why: str) -> Program:
 def _check(program: Path) -> tuple[str, str]:
     """Return the version, and what makes `program` unfit (empty when it is fit)."""
     try:
-        version = _output([program, "-version"])
-        encoders = _output([program, "-hide_banner", "-encoders"])
-        filters = _output([program, "-hide_banner", "-filters"])
+        version = _persistent([program, "-version"])
+        encoders = _persistent([program, "-hide_banner", "-encoders"])
+        filters = _persistent([program, "-hide_banner", "-filters"])
     except (OSError, subprocess.SubprocessError) as error:
         return "", f"it does not run ({type(error).__name__})"
+    except TransientError:
+        return "", "a signal ends it each time"
     lacks = [name for name in NEEDED_ENCODERS if f" {name} " not in encoders]
     lacks += [name for name in NEEDED_FILTERS if f" {name} " not in filters]
     match = re.match(r"ffmpeg version (\S+)", version)
@@ -228,15 +229,38 @@ class _Child(subprocess.Popen[bytes]):
                     pipe.close()
 
 
+def _persistent(argv: Sequence[Argument]) -> str:
+    """Return what a program says; a signal that ends it once or twice says nothing of it."""
+    for _ in range(2):
+        with contextlib.suppress(TransientError):
+            return _output(argv)
+    return _output(argv)
+
+
 def _output(argv: Sequence[Argument]) -> str:
-    """Return what a short-lived program says on both channels."""
+    """Return what a short-lived program says on both channels.
+
+    Raises:
+        TransientError: `ffmpeg_killed`, where something else ended it.
+    """
     child = _Child([str(part) for part in argv], stdin=subprocess.DEVNULL)
     try:
         out, err = child.communicate(timeout=_CHECK_SECONDS)
     except BaseException:
         child.kill_group()
         raise
+    if child.returncode < 0:
+        raise _killed(child.returncode)
     return (out + err).decode(errors="replace")
+
+
+def _killed(returncode: int) -> TransientError:
+    """Return the error of a program that a signal ended: it may well work the next time."""
+    return TransientError(
+        "ffmpeg_killed",
+        f"FFmpeg was ended by signal {-returncode}.",
+        "Look whether the machine is short of memory, then run the project again.",
+    )
 
 
 class Feeder:
@@ -415,6 +439,8 @@ class Feeder:
                 self._report(min(max(done, 0.0), 1.0))
 
     def _failure(self) -> ReelchainError:
+        if self._child.returncode < 0:
+            return _killed(self._child.returncode)
         tail = _tail(self.log)
         for text in _FULL:
             if text in self.log:

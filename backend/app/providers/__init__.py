@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
+
+from pydantic import StringConstraints
 
 from app.errors import InputError
 from app.models import Language, Script, Speech, Value
@@ -76,7 +78,7 @@ class PublishRequest(Value):
     """A finished video and what is told about it. Paths are absolute."""
 
     project_id: int
-    marker: str
+    marker: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
     """Names this publication; the same marker again is the same publication."""
     title: str
     description: str

@@ -7,13 +7,15 @@ or music path that was checked to lie in or below the story's folder.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from app.errors import InputError
 from app.story import markdown, text, yaml_file
-from app.story.parts import Source, Story, load
+from app.story.fields import parse, plain
+from app.story.parts import Source, Story, is_below, load
 from app.story.script_json import script_from_json
 
-__all__ = ["SUFFIXES", "Story", "read", "script_from_json"]
+__all__ = ["SUFFIXES", "Story", "is_below", "read", "read_plain", "script_from_json"]
 
 SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
 """Names of story files end like this."""
@@ -35,6 +37,17 @@ def read(path: Path) -> Story:
         )
     source = load(path)
     return yaml_file.read(source, _read) if suffix in (".yaml", ".yml") else _read(source)
+
+
+def read_plain(path: Path) -> Any:
+    """Return a YAML file that is no story as lists, mappings and texts, as strictly read as one.
+
+    Raises:
+        NotFoundError: `story_not_found`.
+        InputError: `yaml_invalid`, `story_empty`, `story_too_large` or `not_text`, with the line.
+    """
+    source = load(path)
+    return plain(parse(source, source.text))
 
 
 def _read(source: Source) -> Story:

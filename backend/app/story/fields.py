@@ -125,6 +125,15 @@ def _entries(
     return entries
 
 
+def plain(node: Node) -> Any:
+    """Return a node as lists, mappings and texts; None for nothing."""
+    if node.empty:
+        return None
+    if node.entries is not None:
+        return {name: plain(value) for name, value in node.entries.items()}
+    return node.text if node.items is None else [plain(item) for item in node.items]
+
+
 def kind(node: Node) -> str:
     """Return what a node is, in words."""
     if node.empty:

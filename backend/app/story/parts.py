@@ -127,7 +127,7 @@ def load(path: Path) -> Source:
             f"{name} is larger than {MAX_BYTES // 1_000_000} MB.",
             "Cut it into several stories, one video each.",
         )
-    text = tidy(_decoded(data, name))
+    text = tidy(decoded(data, name))
     if not text.strip():
         raise InputError(
             "story_empty", f"{name} is empty.", "Write at least one sentence to be spoken."
@@ -135,7 +135,12 @@ def load(path: Path) -> Source:
     return Source(name=name, folder=path.parent, text=text)
 
 
-def _decoded(data: bytes, name: str) -> str:
+def decoded(data: bytes, name: str) -> str:
+    """Return a file's text.
+
+    Raises:
+        InputError: `not_text`, with line and byte.
+    """
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -170,7 +175,7 @@ def inner_path(source: Source, given: str, line: int, *, code: str) -> str:
         or given[:1] == "~"
         or any(character in given for character in '\\:\x00\n*?"<>|')
         or any(len(part.encode()) > 255 for part in path.parts)
-        or not (source.folder / path).resolve().is_relative_to(source.folder.resolve())
+        or not is_below(source.folder, path)
     )
     if wrong:
         shown = given if len(given) <= 80 else given[:79] + "…"
@@ -181,6 +186,14 @@ def inner_path(source: Source, given: str, line: int, *, code: str) -> str:
             "Put the file beside the story and write its relative path, such as pictures/sea.jpg.",
         )
     return str(path)
+
+
+def is_below(folder: Path, name: str | PurePosixPath) -> bool:
+    """Tell whether a path is in or below `folder` once every link on its way is followed."""
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError, RuntimeError):  # a NUL; a name too long; a link to itself
+        return False
 
 
 def inner_file(source: Source, given: str, line: int, kind: str) -> str:

@@ -12,24 +12,26 @@ from pydantic import ValidationError
 from app import language as lang
 from app.errors import InputError
 from app.models import Script
-from app.story.parts import MAX_BYTES, Source, inner_path, tidy
+from app.story.parts import MAX_BYTES, Source, decoded, inner_path, tidy
 
 NAME = "script.json"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _HINT = "Correct that line, or delete script.json to have it written anew."
 
 
-def script_from_json(text: str) -> Script:
-    """Return the script in the text of a (hand-edited) `script.json`.
+def script_from_json(content: str | bytes) -> Script:
+    """Return the script in the content of a (hand-edited) `script.json`.
 
     Emoji and invisible characters are left out of what is said and shown, as in a story.
 
     Raises:
-        InputError: `script_invalid`, `script_unsupported` or `picture_outside`, with the line.
+        InputError: `script_invalid`, `script_unsupported`, `not_text` or `picture_outside`, with
+            the line.
     """
+    if len(content) > 4 * MAX_BYTES:
+        raise InputError("script_invalid", f"{NAME}, line 1: it is too large.", _HINT)
+    text = decoded(content, NAME) if isinstance(content, bytes) else content
     source = Source(name=NAME, folder=Path(), text=tidy(text.removeprefix("\ufeff")))
-    if len(text) > 4 * MAX_BYTES:
-        source.refuse("script_invalid", 1, "it is too large.", _HINT)
     try:
         script = Script.model_validate(_loaded(source))
     except ValidationError as error:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from celery import signals
-
 from app import progress
 from app.celery_app import celery_app
-from app.errors import InputError
 from app.models import Stage
 from app.project import STAGE_ORDER
-from app.tasks import _stage, batch, dispatch
+from app.tasks import _publishing as _publishing  # connects to what is published
+from app.tasks import _stage, dispatch
+from app.tasks import history as history  # connects to what becomes of each task
+from app.tasks import watchdog as watchdog  # adds itself to every worker
 from app.tasks.assets import generate_assets_task
 from app.tasks.batch import batch_processing_task
 from app.tasks.maintenance import sync_quotas
@@ -56,21 +55,6 @@ def subscribe_progress(project_id: int) -> Iterator[dict[str, Any]]:
     project = _stage.open_project(project_id)
     celery_app.reach()
     return progress.subscribe(project.id, known=lambda: dispatch.snapshot(project))
-
-
-@signals.before_task_publish.connect
-def _reset_progress(sender: str = "", body: Any = None, **_: Any) -> None:
-    """A first link is on its way: nobody shall get the previous run's last event."""
-    if not isinstance(body, tuple):
-        return
-    positional, named = body[0], body[1]
-    names = {definition.task_name for definition in _stage.DEFINITIONS.values()}
-    with contextlib.suppress(InputError):  # the task itself says so
-        if sender in names and not positional and "project_id" in named:
-            dispatch.tell_queued(_stage.open_project(named["project_id"]))
-        elif sender == batch_processing_task.name:
-            batch_id = named.get("batch_id", positional[0] if positional else None)
-            batch.tell_queued(batch.load(batch_id))
 
 
 def _check_complete() -> None:

@@ -1,4 +1,4 @@
-"""What every stage shares: whose turn it is, what is made already, retries, progress, the record.
+"""What every stage shares: whose turn it is, what is made already, failures, the record.
 
 A stage is a function from a `StageContext` to nothing: it makes files through the context. All
 else happens here, once. A stage task takes the previous link's result or `project_id=`.
@@ -6,51 +6,51 @@ else happens here, once. A stage task takes the previous link's result or `proje
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from app import disk, errors, logs, messages, progress, records, settings
+from app import disk, errors, logs, messages, progress, records
 from app.celery_app import celery_app
-from app.errors import InputError, ReelchainError, StateError
-from app.models import FEEDS, FRAME_SIZES, Artifact, ErrorFact, ProjectSpec, Stage
-from app.project import STAGE_ORDER, Project, ProjectState, now
-from app.providers import Report
-from app.tasks import _waiters
+from app.errors import InputError, QuotaError, ReelchainError, StateError
+from app.models import ErrorFact, Stage
+from app.project import STAGE_ORDER, Outdated, Project, ProjectState, now
+from app.project import owner as owners
+from app.tasks import _callers, dispatch
+from app.tasks._context import (
+    DEFINITIONS,
+    LONGEST_WAIT,
+    RETRY_DELAYS,
+    StageContext,
+    StageDefinition,
+    inputs_of,
+    is_made,
+    open_project,
+    projects_dir,
+)
+from app.tasks._request import StageRequest
+from app.tasks._turn import CalledOff, Turn
+from app.tasks.dispatch import run_over
+
+__all__ = ["DEFINITIONS", "StageContext", "open_project", "projects_dir", "run_over", "stage_task"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-RETRY_DELAYS = (2.0, 5.0, 10.0)
-"""Seconds before each further try of one unit."""
-LONGEST_WAIT = 15.0
-"""A service that asks for more than this many seconds ends the stage instead of holding a slot."""
+OUTDATED_TRIES = 12
+"""Half seconds that a new run waits for the owner of an outdated one to let go."""
+CALLED_OFF = {"lost": "outdated", "cancelled": "cancelled", "drain": "handed_over"}
+"""Why a turn was called off → what the history says of the try."""
+MOST_WAITS = 3
+"""Times that a busy service is waited for without any progress, before the run fails."""
 
-
-@dataclass(frozen=True)
-class StageDefinition:
-    """One stage: its key, its work, its weight in the progress of a run."""
-
-    stage: Stage
-    work: Callable[[StageContext], None]
-    share: int
-    version: str
-    label: str
-    task_name: str
-
-
-DEFINITIONS: dict[Stage, StageDefinition] = {}
-"""Filled by `stage_task` as the stage modules are imported; in order of `STAGE_ORDER`."""
-
-run_over: list[Callable[[int, bool], None]] = []
-"""Called with the project's id when a run is over, and whether the project is: done or failed."""
+Joined = Literal["joined"]
+JOINED: Joined = "joined"
+"""Another run, or another message of the run, does the work; its end answers this task's caller."""
 
 
 def stage_task(
@@ -67,8 +67,7 @@ def stage_task(
 
     def wrap(work: Callable[[StageContext], None]) -> Task[Any, dict[str, Any]]:
         name = f"app.tasks.{work.__name__}"
-        definition = StageDefinition(stage, work, share, version, label, name)
-        DEFINITIONS[stage] = definition
+        DEFINITIONS[stage] = StageDefinition(stage, work, share, version, label, name)
 
         def task(
             self: Task[Any, dict[str, Any]],
@@ -77,161 +76,24 @@ def stage_task(
             project_id: object = None,
             run: int | None = None,
         ) -> dict[str, Any]:
-            return _execute(self, definition, previous, project_id, run)
+            return _execute(self, DEFINITIONS[stage], previous, project_id, run)
 
         task.__name__ = task.__qualname__ = work.__name__
         task.__doc__ = work.__doc__
-        made: Task[Any, dict[str, Any]] = celery_app.task(bind=True, name=name)(task)
+        made: Task[Any, dict[str, Any]] = celery_app.task(
+            bind=True, name=name, Request=StageRequest
+        )(task)
         return made
 
     return wrap
 
 
-@dataclass
-class StageContext:
-    """What a stage's work gets: the project, `make`, progress, retries.
-
-    Attributes:
-        project: The folder worked on; its lock is held.
-        stage: The stage's key.
-        run: The run's number.
-        spec: What the user asked for.
-        roles: Role → path of what the result names; filled by the work.
-        facts: Small facts of the outcome, for messages and `show`; filled by the work.
-        warnings: Sentences for the user; filled by `warn`.
-    """
-
-    project: Project
-    stage: Stage
-    run: int
-    spec: ProjectSpec
-    _meter: progress.Meter
-    _on_retry: Callable[[ReelchainError, float, int], None]
-    roles: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    _touched: set[str] = field(default_factory=set)
-
-    def make(
-        self,
-        name: str,
-        *,
-        inputs: Mapping[str, Any],
-        build: Callable[[Path], None],
-        check: Callable[[Path], None] | None = None,
-    ) -> Artifact:
-        """`Project.make` for this stage; a transient error of `build` is tried again."""
-        checks = check or (lambda _path: None)
-        return self.make_all((name,), inputs=inputs, build=build, check=checks)[0]
-
-    def make_all(
-        self,
-        names: Sequence[str],
-        *,
-        inputs: Mapping[str, Any],
-        build: Callable[..., None],
-        check: Callable[..., None] | None = None,
-    ) -> tuple[Artifact, ...]:
-        """`Project.make_all` for this stage; a transient error of `build` is tried again."""
-        made = self.retrying(
-            lambda: self.project.make_all(
-                names, stage=self.stage, inputs=inputs, build=build, check=check
-            )
-        )
-        self._touched.update(names)
-        return made
-
-    def make_text(self, name: str, text: str) -> Artifact:
-        """Make a small text file; it is written again only where the text differs."""
-        build = functools.partial(_write_text, text=text)
-        return self.make(name, inputs={"text": text}, build=build)
-
-    def keep(self, name: str) -> None:
-        """Count an artifact as this version's although it was not made through `make`."""
-        self._touched.add(name)
-
-    def retrying(self, unit: Callable[[], T]) -> T:
-        """Call `unit`, again after 2, 5 and 10 s while it raises a transient error.
-
-        A service's own Retry-After wins where it is longer.
-        """
-        for number, pause in enumerate(RETRY_DELAYS, 1):
-            try:
-                return unit()
-            except ReelchainError as error:
-                delay = max(pause, error.retry_after or 0)
-                if not error.retryable or delay > LONGEST_WAIT:
-                    raise
-                self._on_retry(error, delay, number)
-                time.sleep(delay)
-        return unit()
-
-    def step(self, fraction: float, code: str, **facts: object) -> None:
-        """Report that `fraction` (0-1) of the stage is done, with the message of `code`."""
-        self._meter.tell(fraction, code, messages.text(code, self.spec.language, **facts))
-
-    def report(self, begin: float, end: float, code: str, **facts: object) -> Report:
-        """Return a callable that maps 0-1 of one unit onto `begin`-`end` of the stage."""
-        return lambda done: self.step(begin + (end - begin) * done, code, **facts)
-
-    def warn(self, sentence: str) -> None:
-        """Tell the user something that is not an error; it stands in the result and the state."""
-        if sentence not in self.warnings:
-            self.warnings.append(sentence)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the video's frame in pixels, both even."""
-        scale = settings.get().render_scale
-        width, height = FRAME_SIZES[self.spec.shape]
-        return round(width * scale / 2) * 2, round(height * scale / 2) * 2
-
-    def state(self) -> ProjectState:
-        """Return the project's state, read anew."""
-        return self.project.state()
-
-    def finish(self) -> None:
-        """Drop what this stage made for earlier versions of the project."""
-        self.project.keep_only(self.stage, self._touched)
+# -- one message ---------------------------------------------------------------------------
 
 
-def projects_dir() -> Path:
-    """Return the folder that holds all projects."""
-    return settings.get().projects_dir
-
-
-def open_project(project_id: object) -> Project:
-    """Return a project of the data folder."""
-    return Project.open(projects_dir(), project_id)
-
-
-def inputs_of(project: Project, state: ProjectState, stage: Stage) -> str:
-    """Return the digest of what a stage would be made from now."""
-    index = STAGE_ORDER.index(stage)
-    before = STAGE_ORDER[:index]
-    spec = state.spec.model_dump(mode="json")
-    feeding = {name: spec[name] for name in spec if FEEDS[name] in (*before, stage)}
-    made = {
-        path: artifact.sha256
-        for other in before
-        for path, artifact in state.stage(other).artifacts.items()
-    }
-    source = project.source_digest() if not before else None
-    version = DEFINITIONS[stage].version
-    return disk.digest({"spec": feeding, "made": made, "source": source, "version": version})
-
-
-def is_made(project: Project, state: ProjectState, stage: Stage) -> bool:
-    """Tell whether a stage is complete, from today's inputs, with every file as recorded."""
-    part = state.stage(stage)
-    return (
-        part.status == "completed"
-        and part.inputs == inputs_of(project, state, stage)
-        and all(project.intact(artifact) for artifact in part.artifacts.values())
-    )
-
-
-# -- one execution ---------------------------------------------------------------------------
+def _is_run(value: object) -> bool:
+    # a run far beyond all others would lift every later one above what a number may be
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
 
 
 def _execute(
@@ -249,28 +111,22 @@ def _execute(
                 "Start a chain with project_id=…; the results travel by themselves.",
             )
         project_id, run = previous["project_id"], previous.get("run", run)
+    if run is not None and not _is_run(run):
+        raise InputError(
+            "previous_invalid",
+            f"{str(run)[:60]!r} is not a run's number.",
+            "Start a chain with project_id=…; the results travel by themselves.",
+        )
+    # our own sender writes it on every message of a run: such a message never begins a run
+    sent_for = task.request.get("run")
+    sent_for = sent_for if _is_run(sent_for) else None
     with logs.context(project=project_id, stage=definition.stage, task=task.request.id):
         project = open_project(project_id)
-        while True:
-            try:
-                with project.lock():
-                    execution = _Execution(task, definition, project)
-                    result = execution.perform(run)
-            except disk.Locked:
-                result = None
-            except _NotThisTurn as refusal:
-                raise refusal.error from None
-            except ReelchainError as error:
-                _waiters.fail(project.id, error)
-                _tell_over(project.id, over=True)
-                raise
-            if result is not None:
-                _waiters.resolve(execution.state, definition.stage)
-                if execution.state.run.ended:
-                    _tell_over(project.id, over=definition.stage == STAGE_ORDER[-1])
-                return result
-            if _must_wait(task, project, definition, run):
-                raise Ignore
+        message = _Message(task, definition, project, sent_for or run, bool(sent_for))
+        result = message.handle()
+        if result is None:
+            raise Ignore
+        return result
 
 
 class _NotThisTurn(Exception):  # noqa: N818 - carries the error that only this caller gets
@@ -281,52 +137,126 @@ class _NotThisTurn(Exception):  # noqa: N818 - carries the error that only this 
         self.error = error
 
 
-def _tell_over(project_id: int, *, over: bool) -> None:
-    for hook in run_over:
+class _Waits(Exception):  # noqa: N818 - a fact, not a fault
+    """The project waits for a service; the slot is given back."""
+
+
+class _Message:
+    """One message of a stage: decides what it still means, and sees to what follows."""
+
+    def __init__(
+        self,
+        task: Task[Any, dict[str, Any]],
+        definition: StageDefinition,
+        project: Project,
+        run: int | None,
+        bound: bool,
+    ) -> None:
+        self.task = task
+        self.definition = definition
+        self.project = project
+        self.run = run
+        self.bound = bound
+
+    def handle(self) -> dict[str, Any] | None:
+        """Return the stage's result, or None where another run will answer this task's caller."""
+        for attempt in range(1000):
+            try:
+                result = self._turn()
+            except disk.Locked:
+                if attempt < OUTDATED_TRIES and self._holder_is_outdated():
+                    continue
+                result = JOINED
+            if not isinstance(result, str):
+                return result
+            if self.project.join(chain_callers(self.task, self.definition)):
+                log.info("left to run %s of the project", self.project.state().run.number)
+                return None
+            if self.bound:
+                return self._as_it_ended()
+        raise errors.ServiceError(
+            "project_contended", "The project changed hands too often.", "Run it again."
+        )
+
+    def _turn(self) -> dict[str, Any] | Joined | None:
         try:
-            hook(project_id, over)
-        except Exception:  # the stage's own outcome stands, whatever comes after it
-            log.exception("what follows a run of project %s failed", project_id)
+            with self.project.lock():
+                execution = _Execution(self.task, self.definition, self.project)
+                verdict = execution.perform(self.run, self.bound)
+        except _NotThisTurn as refusal:
+            raise refusal.error from None
+        except Outdated:
+            return self._outdated()
+        except CalledOff as off:
+            return self._called_off(off.why)
+        except _Waits:
+            return None
+        except ReelchainError:
+            dispatch.settle(self._fresh())
+            raise
+        except OSError as fault:  # not even the lock's note could be written
+            raise errors.describe(fault) from None
+        if verdict != JOINED and execution.state.run.ended:
+            dispatch.settle(self._fresh())
+        return verdict
+
+    def _fresh(self) -> Project:
+        """Return the project without the fence of the run that has just been left."""
+        return Project(self.project.folder, self.project.id)
+
+    def _holder_is_outdated(self) -> bool:
+        """Tell whether the run's turn has come, and only an older one has not let go yet."""
+        holder = self.project.owner()
+        current = self.project.state().run
+        ours = self.run is not None and self.run == current.number and not current.ended
+        return ours and holder is not None and holder.run < current.number
+
+    def _called_off(self, why: str) -> dict[str, Any] | Joined | None:
+        if why == "drain":
+            log.info("handed over to another worker")
+            self.project.join(chain_callers(self.task, self.definition))
+            dispatch.hand_over(self._fresh(), self._number())
+            return None
+        return self._outdated()
+
+    def _number(self) -> int:
+        return self.project.fence or 0
+
+    def _outdated(self) -> dict[str, Any] | Joined | None:
+        """Leave a run that was cancelled, or taken over by a later one."""
+        state = self.project.state()
+        if state.run.ended and state.status == "cancelled":
+            raise _callers.cancelled(self.project.id)
+        self.bound, self.run = True, self._number()
+        self.project = self._fresh()
+        return JOINED
+
+    def _as_it_ended(self) -> dict[str, Any]:
+        """Answer by what became of the run that the message belonged to."""
+        state = self.project.state()
+        error = _callers.outcome(state)
+        if error is not None:
+            raise error
+        return state.result(self.definition.stage)
 
 
-def _must_wait(
-    task: Task[Any, dict[str, Any]], project: Project, definition: StageDefinition, run: int | None
-) -> bool:
-    """Leave the work to the run that owns the project; its end answers this task's caller.
-
-    Returns:
-        False where the project came free meanwhile and this task should look again.
-    """
-    last_id, last_stage = _end_of_chain(task, definition)
-    _waiters.add(project.id, last_id, last_stage)
-    state = project.state()
-    free = not project.locked() and (state.run.ended or run is None or run >= state.run.number)
-    if free and _waiters.take(project.id, last_id):
-        return False
-    log.info("left to run %s of the project", state.run.number)
-    return True
-
-
-def _end_of_chain(
-    task: Task[Any, dict[str, Any]], definition: StageDefinition
-) -> tuple[str, Stage]:
-    """Return the id and stage of the last stage link that this task's chain leads to."""
-    chain = _links(task)
-    if chain:
-        stage = _stage_of(chain[0]["task"])
+def chain_callers(task: Task[Any, dict[str, Any]], definition: StageDefinition) -> dict[str, Stage]:
+    """Return task id → stage of a message and of the stage links that follow it in its chain."""
+    found = {str(task.request.id): definition.stage}
+    links: list[Any] = list(task.request.chain or [])
+    for link in reversed(links):
+        stage = stage_of(link["task"])
         if stage is not None:
-            return chain[0]["options"]["task_id"], stage
-    return task.request.id or "", definition.stage
+            found[link["options"]["task_id"]] = stage
+    return found
 
 
-def _links(task: Task[Any, dict[str, Any]]) -> list[Any]:
-    """Return the signatures still to come in the task's chain, the last first."""
-    found: Any = task.request.chain
-    return list(found or [])
-
-
-def _stage_of(task_name: str) -> Stage | None:
+def stage_of(task_name: str) -> Stage | None:
+    """Return the stage that a task does, or None."""
     return next((d.stage for d in DEFINITIONS.values() if d.task_name == task_name), None)
+
+
+# -- one execution ---------------------------------------------------------------------------
 
 
 class _Execution:
@@ -345,68 +275,97 @@ class _Execution:
         self.attempt = self.state.stage(self.stage).attempts
         self.began = time.monotonic()
 
-    def adopt(self, run: int | None) -> bool:
-        """Join run `run`, or begin one; False if a later run is at it.
+    def adopt(self, run: int | None, bound: bool) -> bool:
+        """Take the turn in run `run`, or begin one; False if the work is another run's.
 
-        A run that is over is not joined: a caller who hands on its result himself begins another.
+        Args:
+            run: The run the message came with, if any.
+            bound: The message was sent for that run: it never begins another.
 
         Raises:
             _NotThisTurn: The task's turn has not come in a run that is still on its way.
+            Outdated: The message's run was cancelled.
         """
         current = self.state.run
-        if run is not None and not current.ended:
-            if run < current.number:
-                return False
-            if run == current.number and self.stage in current.stages:
+        if run is not None and run == current.number:
+            if current.ended and self.state.status == "cancelled":
+                raise Outdated
+            if not current.ended and self.stage in current.stages:
                 return True
-        if current.number and not current.ended:
-            try:
-                self._check_order()
-            except InputError as error:
-                raise _NotThisTurn(error) from None
-        links = [_stage_of(link["task"]) for link in reversed(_links(self.task))]
-        stages = [self.stage, *(stage for stage in links if stage is not None)]
-        seen = latest_run(self.project.id)
-        self.project.begin_run(stages, at_least=max(seen, (run or 1) - 1))
+        if current.number and not current.ended and (run or 0) <= current.number:
+            if not bound:
+                self._check_order(_NotThisTurn)
+            return False
+        if bound and run is not None and run <= current.number:
+            return False
+        callers = chain_callers(self.task, self.definition)
+        seen = dispatch.latest_run(self.project.id)
+        at_least = max(seen, (run or 1) - 1)
+        stages = list(callers.values())
+        self.project.begin_run(stages, at_least=at_least, callers=callers)
         self.state = self.project.state()
         return True
 
-    def perform(self, run: int | None) -> dict[str, Any] | None:
-        """Do the stage's work as part of a run and record the outcome; None if it is not our turn.
+    def perform(self, run: int | None, bound: bool) -> dict[str, Any] | Joined:
+        """Do the stage's work as part of a run and record the outcome.
 
         Raises:
-            _NotThisTurn: See `adopt`.
+            _NotThisTurn, Outdated: See `adopt`.
+            CalledOff: The run was cancelled or taken over, or the worker is to stop.
+            _Waits: A service asks for patience.
             ReelchainError: What ended the run; it is recorded and told.
         """
+        self.project.leave(None)
         try:
-            if not self.adopt(run):
-                return None
+            if not self.adopt(run, bound):
+                return JOINED
+            self.project.claim(self.state.run.number, self.stage, self.request.id or "")
+            self.project.touch()
+            self._meter = self._new_meter()
             self._check_order()
-            self._begin()
-            context = self._context()
+            if is_made(self.project, self.state, self.stage):
+                return self._pass_over()
+            return self._work()
+        except _NotThisTurn:
+            raise
+        except Outdated:
+            self.project.leave(None)
+            raise
+        except CalledOff as off:
+            if off.why == "time_limit":
+                raise self._failed(SoftTimeLimitExceeded()) from None
+            self.project.leave(None)
+            self._record(CALLED_OFF[off.why], **self._times())
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is recorded, and raised as ours
+            # a cause would carry its own words, unmasked, into the stored traceback
+            raise self._failed(fault) from None
+
+    def _work(self) -> dict[str, Any]:
+        self._begin()
+        facts = {"stage": self.stage, "worker": self.request.hostname, "task": self.request.id}
+        with Turn(self.project, self.state.run.number, facts) as turn:
+            context = self._context(turn)
             self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
             self.definition.work(context)
             context.finish()
+            turn.check()
             return self._complete(context)
-        except _NotThisTurn:
-            raise
-        except Exception as fault:
-            error = _named(fault, self.definition)
-            unforeseen = isinstance(error, errors.InternalError)
-            log.exception("%s failed: %s", self.stage, error, exc_info=unforeseen)
-            self._fail(error)
-            # a cause would carry its own words, unmasked, into the stored traceback
-            raise error from None
 
-    def _check_order(self) -> None:
-        for stage in STAGE_ORDER[: STAGE_ORDER.index(self.stage)]:
-            if not is_made(self.project, self.state, stage):
+    def _check_order(self, wrapper: type[_NotThisTurn] | None = None) -> None:
+        before = STAGE_ORDER[: STAGE_ORDER.index(self.stage)]
+        stages = self.state.run.stages
+        # a moment ago the messages before this one saw to theirs; only the last is looked at again
+        seen = stages[: stages.index(self.stage)][:-1] if self.stage in stages else []
+        for stage in before:
+            if not is_made(self.project, self.state, stage, whole=stage not in seen):
                 name = DEFINITIONS[stage].task_name.rpartition(".")[2]
-                raise InputError(
+                error = InputError(
                     "stage_order",
                     f"{self.stage} needs {stage}, which is not made from what the project is now.",
                     f"Run {name} first, or the whole project: ./reelchain run {self.project.id}.",
                 )
+                raise wrapper(error) if wrapper else error
 
     def _begin(self) -> None:
         with self.project.transaction() as state:
@@ -414,12 +373,13 @@ class _Execution:
             part.status, part.error, part.started_at = "running", None, now()
             part.finished_at, part.warnings = None, []
             part.attempts += 1
-            state.status = "running"
+            state.status, state.run.due = "running", None
         self.state = state
         self.attempt = state.stage(self.stage).attempts
         self.project.log(
             "stage_started", stage=self.stage, run=state.run.number, attempt=self.attempt
         )
+        log.info("begins: run %s, try %s", state.run.number, self.attempt)
         self._record("running", started_at=now())
 
     def _record(self, status: str, **facts: Any) -> None:
@@ -434,7 +394,7 @@ class _Execution:
             **facts,
         )
 
-    def _context(self) -> StageContext:
+    def _new_meter(self) -> progress.Meter:
         start, share = self._range()
         base = progress.event(
             project_id=self.project.id,
@@ -443,13 +403,16 @@ class _Execution:
             message="",
             run=self.state.run.number,
         )
-        self._meter = progress.Meter(base, start=start, share=share, elapsed=self._elapsed())
+        return progress.Meter(base, start=start, share=share, elapsed=self._elapsed())
+
+    def _context(self, turn: Turn) -> StageContext:
         return StageContext(
             project=self.project,
             stage=self.stage,
             run=self.state.run.number,
             spec=self.state.spec,
             _meter=self._meter,
+            _turn=turn,
             _on_retry=self._retrying,
         )
 
@@ -478,29 +441,54 @@ class _Execution:
         with celery_app.events.default_dispatcher(hostname=request.hostname) as dispatcher:
             dispatcher.send("task-retried", uuid=request.id, exception=repr(error), traceback="")
         text = messages.text("retry", self.state.spec.language, error=error.message, **facts)
-        self._meter.tell(0, "retry", text, now=True, error=_fact(error).model_dump())
+        self._meter.tell(0, "retry", text, now=True, error=fact_of(error).model_dump())
         self.project.log("retry", stage=self.stage, error=error.code, **facts)
         self._record("retrying", error_code=error.code, error=error.message)
 
+    # -- how it ends -----------------------------------------------------------------------
+
+    def _pass_over(self) -> dict[str, Any]:
+        """Return what is made already; only the end of a run has to be written down."""
+        if self._is_last():
+            self._commit()
+        self._follow_up()
+        return self.state.result(self.stage)
+
     def _complete(self, context: StageContext) -> dict[str, Any]:
         seconds = round(time.monotonic() - self.began, 3)
+        self._commit(context, seconds)
+        self.project.log("stage_completed", stage=self.stage, seconds=seconds)
+        log.info("done in %s s", seconds)
+        self._record("completed", finished_at=now(), seconds=seconds)
+        self._follow_up()
+        return self.state.result(self.stage)
+
+    def _is_last(self) -> bool:
+        return self.stage == (self.state.run.stages or [self.stage])[-1]
+
+    def _commit(self, context: StageContext | None = None, seconds: float = 0.0) -> None:
         with self.project.transaction() as state:
-            part = state.stage(self.stage)
-            part.status, part.finished_at, part.seconds = "completed", now(), seconds
-            part.warnings = context.warnings
-            part.roles, part.facts = context.roles, part.facts | context.facts
-            part.inputs = inputs_of(self.project, state, self.stage)
-            last = self.stage == (state.run.stages or [self.stage])[-1]
-            whole = self.stage == STAGE_ORDER[-1]
-            if last:
+            if context is not None:
+                part = state.stage(self.stage)
+                part.status, part.finished_at, part.seconds = "completed", now(), seconds
+                part.warnings = context.warnings
+                part.roles, part.facts = context.roles, part.facts | context.facts
+                part.inputs = inputs_of(self.project, state, self.stage)
+                state.run.progressed()
+            if self._is_last():
+                whole = self.stage == STAGE_ORDER[-1]
                 state.status = "completed" if whole else "pending"
                 state.seal = self.project.seal(state) if whole else None
                 state.run.ended = True
         self.state = state
-        self.project.log("stage_completed", stage=self.stage, seconds=seconds)
-        self._record("completed", finished_at=now(), seconds=seconds)
-        self._say_done(last=last, status=state.status)
-        return state.result(self.stage)
+
+    def _follow_up(self) -> None:
+        """Tell the world that the stage is done; a run that is over leaves no word behind."""
+        if self.state.run.ended:
+            self.project.leave(None)
+        else:
+            _callers.answer(self.state, upto=self.stage, but=self.request.id or "")
+        self._say_done(last=self.state.run.ended, status=self.state.status)
 
     def _say_done(self, *, last: bool, status: str) -> None:
         if not last:
@@ -512,51 +500,112 @@ class _Execution:
         # 100 belongs to the end of the run alone, whatever the shares round to
         self._meter.tell(1, code, text, now=True, status=status, final=True, progress=100)
 
-    def _fail(self, error: ReelchainError) -> None:
-        """Record the failure as far as the disk lets us; tell it in any case."""
-        fact = _fact(error)
-        seconds = round(time.monotonic() - self.began, 3)
-        try:
-            with self.project.transaction() as state:
-                part = state.stage(self.stage)
-                part.status, part.finished_at, part.seconds = "failed", now(), seconds
-                part.error, state.status, state.run.ended = fact, "failed", True
-            self.state = state
-            self.project.log("stage_failed", stage=self.stage, error=fact.model_dump())
-        except (OSError, StateError) as fault:
-            log.warning("the failure could not be recorded: %s", fault)
-        facts = {"finished_at": now(), "seconds": seconds}
-        self._record("failed", error_code=error.code, error=error.message, **facts)
-        self._say_failed(error, fact)
+    def _failed(self, fault: Exception) -> Exception:
+        """Record a fault; return what to raise: the run's end, or that it waits."""
+        error = _named(fault, self.definition)
+        if self._may_wait(error):
+            self._wait(error)
+            return _Waits()
+        unforeseen = isinstance(error, errors.InternalError)
+        log.error("%s failed: %s", self.stage, error, exc_info=fault if unforeseen else None)
+        self.project.leave(None)
+        fact = fact_of(error, fault)
+        if not fail(self.project, self.stage, fact, seconds=self._seconds()):
+            # over the bytes that the file has already, which takes no room
+            bare = fact.model_copy(update={"traceback": ""})
+            number = self.state.run.number
+            self.project.leave(owners.me("failed", run=number, stage=self.stage, error=bare))
+        self._record("failed", error_code=error.code, error=error.message, **self._times())
+        return error
 
-    def _say_failed(self, error: ReelchainError, fact: ErrorFact) -> None:
-        latest = _latest(self.project.id)
-        reached = latest["progress"] if latest.get("run") == self.state.run.number else 0
-        text = messages.text("failed", self.state.spec.language, error=str(error))
-        progress.publish(
-            progress.event(
-                project_id=self.project.id,
-                stage=self.stage,
-                progress=reached,
-                message=text,
-                run=self.state.run.number,
-                status="failed",
-                code="failed",
-                error=fact.model_dump(),
-                final=True,
-            )
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
+
+    def _times(self) -> dict[str, Any]:
+        return {"finished_at": now(), "seconds": self._seconds()}
+
+    def _may_wait(self, error: ReelchainError) -> bool:
+        """Tell whether patience may help: a quota of the day, or a long Retry-After."""
+        if isinstance(error, QuotaError):
+            return bool(error.retry_after)
+        patient = error.retryable and (error.retry_after or 0) > LONGEST_WAIT
+        return patient and self.state.run.waits < MOST_WAITS
+
+    def _wait(self, error: ReelchainError) -> None:
+        """Give the slot back; the watchdog sends the run on when the time has come."""
+        fact = fact_of(error)
+        with self.project.transaction() as state:
+            part = state.stage(self.stage)
+            part.status, part.error, part.seconds = "pending", fact, self._seconds()
+            state.status, state.run.waits = "waiting", state.run.waits + 1
+            state.run.due = time.time() + (error.retry_after or LONGEST_WAIT)
+        self.state = state
+        self.project.leave(owners.me("queued", run=state.run.number))
+        self.project.log("waiting", stage=self.stage, error=error.code, due=state.run.due)
+        self._record("waiting", error_code=error.code, error=error.message, **self._times())
+        clock = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state.run.due))
+        text = messages.text("waiting", state.spec.language, due=clock, error=error.message)
+        self._meter.tell(0, "waiting", text, now=True, status="waiting", error=fact.model_dump())
+
+
+def fail(project: Project, stage: Stage, fact: ErrorFact, *, seconds: float = 0.0) -> bool:
+    """Record that a run failed, as far as the disk lets us; tell it in any case.
+
+    Returns:
+        False where the state could not be written: the run is not over yet.
+
+    Raises:
+        Outdated: The run is not this handle's any more.
+    """
+    recorded = True
+    try:
+        with project.transaction() as state:
+            part = state.stage(stage)
+            part.status, part.finished_at, part.seconds = "failed", now(), seconds
+            part.error, state.status, state.run.ended = fact, "failed", True
+            state.run.due = None
+        project.log("stage_failed", stage=stage, error=fact.model_dump(exclude={"traceback"}))
+    except (OSError, StateError) as broken:
+        log.warning("the failure could not be recorded: %s", broken)
+        state, recorded = project.state(), project.state().run.ended
+    _say_failed(state, stage, fact)
+    return recorded
+
+
+def _say_failed(state: ProjectState, stage: Stage, fact: ErrorFact) -> None:
+    latest = dispatch.latest(state.project_id)
+    reached = latest["progress"] if latest.get("run") == state.run.number else 0
+    progress.publish(
+        progress.event(
+            project_id=state.project_id,
+            stage=stage,
+            progress=reached,
+            message=messages.text(
+                "failed", state.spec.language, error=f"{fact.message} {fact.hint}"
+            ),
+            run=state.run.number,
+            status="failed",
+            code="failed",
+            error=fact.model_dump(exclude={"traceback"}),
+            final=True,
         )
+    )
 
 
 def _named(error: Exception, definition: StageDefinition) -> ReelchainError:
     """Return the error as one of ours, without a secret in it."""
     if isinstance(error, SoftTimeLimitExceeded):
-        return errors.TimeLimitError(
-            "time_limit",
-            f"{definition.stage} took longer than its time limit.",
-            "What is made is kept: run the project again, or raise the limit (docs/operations.md).",
-        )
+        return time_limit(definition.stage)
     return _masked(errors.describe(error))
+
+
+def time_limit(stage: Stage) -> errors.TimeLimitError:
+    """Return the error of a stage that took too long."""
+    return errors.TimeLimitError(
+        "time_limit",
+        f"{stage} took longer than its time limit.",
+        "What is made is kept: run the project again, or raise the limit (docs/operations.md).",
+    )
 
 
 def _masked(error: ReelchainError) -> ReelchainError:
@@ -564,27 +613,14 @@ def _masked(error: ReelchainError) -> ReelchainError:
     return type(error)(error.code, message, hint, error.retry_after)
 
 
-def _write_text(path: Path, *, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _fact(error: ReelchainError) -> ErrorFact:
+def fact_of(error: ReelchainError, fault: Exception | None = None) -> ErrorFact:
+    """Return an error as the state keeps it; `fault` gives the traceback."""
+    trace = "".join(traceback.format_exception(fault)) if fault is not None else ""
     return ErrorFact(
         type=type(error).__name__,
         code=error.code,
         message=error.message,
         hint=error.hint,
         retryable=error.retryable,
+        traceback=logs.masked(trace)[-4000:],
     )
-
-
-def _latest(project_id: int) -> dict[str, Any]:
-    try:
-        return progress.latest(project_id) or {}
-    except Exception:  # noqa: BLE001 - word of progress never fails the work
-        return {}
-
-
-def latest_run(project_id: int) -> int:
-    """Return the highest run Redis has heard of; 0 where it knows none or does not answer."""
-    return int(_latest(project_id).get("run", 0))

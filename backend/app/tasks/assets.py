@@ -100,7 +100,8 @@ def _speak_all(context: StageContext, made: Script) -> list[list[SentenceAsset]]
         return _speak(context, provider, text, made)
 
     done: list[SentenceAsset] = []
-    for asset in _several(speak, [text for scene in texts for text in scene], provider):
+    flat = [text for scene in texts for text in scene]
+    for asset in _several(context, speak, flat, provider):
         done.append(asset)
         number = min(len(done) + 1, total)
         context.step(VOICE_SHARE * len(done) / total, "voice", n=number, total=total)
@@ -110,22 +111,28 @@ def _speak_all(context: StageContext, made: Script) -> list[list[SentenceAsset]]
 
 
 def _several(
-    speak: Callable[[str], SentenceAsset], texts: list[str], provider: SpeechProvider
+    context: StageContext,
+    speak: Callable[[str], SentenceAsset],
+    texts: list[str],
+    provider: SpeechProvider,
 ) -> Iterator[SentenceAsset]:
     """Speak as many sentences at once as the provider likes; yield them in order."""
     at_once = provider.concurrency()
     if at_once == 1:
         yield from map(speak, texts)
         return
-    with ThreadPoolExecutor(at_once) as pool:
-        # each call keeps this task's log context
-        futures = [pool.submit(copy_context().run, speak, text) for text in texts]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            # after an error or a time limit only the sentences at work are waited for
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(at_once)
+    # each call keeps this task's log context
+    futures = [pool.submit(copy_context().run, speak, text) for text in texts]
+    try:
+        for future in futures:
+            with context.waiting():
+                asset = future.result()
+            yield asset
+    finally:
+        # after an error the sentences at work are waited for; they can't commit once we are called
+        # off, so then they may end when they like
+        pool.shutdown(wait=not context.called_off, cancel_futures=True)
 
 
 def _sentences(scene: Scene, made: Script) -> list[str]:

@@ -1,215 +1,89 @@
 """A batch: one video per entry, a few at a time; one failure is an outcome, not the end.
 
-`batch_processing_task` registers the batch and frees its slot at once. Each project that ends lets
-the next ones go; the last one stores the outcome under the task's own id.
+`batch_processing_task` begins a run and frees its slot at once. Each project that ends lets the
+next ones go; the last one stores the outcome under the ids of all who wait for it. All that is
+known of a run is in the batch's folder (`app.batch`), so `repair` goes on wherever anybody died.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, cast
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import redis
 from celery import Task
 from celery.exceptions import Ignore
-from pydantic import ValidationError
+from kombu.exceptions import OperationalError
 
-from app import disk, messages, progress, settings
+from app import batch as folder
+from app import disk, messages, progress
+from app.batch import TERMINAL, Batch, End, Step, load, outcome
 from app.celery_app import celery_app
-from app.errors import NotFoundError, ReelchainError, StateError, describe
-from app.models import Value
-from app.project import check_id, ids, now
-from app.tasks import _stage, dispatch
+from app.errors import NotFoundError, ReelchainError, ServiceError
+from app.project import Project
+from app.tasks import dispatch, watchdog
+from app.tasks._context import open_project, projects_dir
+
+__all__ = [
+    "FILE",
+    "Batch",
+    "batch_processing_task",
+    "cancel",
+    "load",
+    "outcome",
+    "repair",
+    "subscribe",
+]
 
 log = logging.getLogger(__name__)
 
-FILE = "batch.json"
-KEEP_SECONDS = 30 * 86400
+_own = threading.local()
+"""`cancelling`: the project that this thread cancels; it hears of that end anyway."""
+
+REPAIR_SECONDS = 0.5
+"""Longest time that a repair goes on for one batch; the next round goes on from there."""
 
 
-class Batch(Value):
-    """`batch.json`: the playlist's title and its projects in order."""
-
-    schema_version: int = 1
-    batch_id: int
-    title: str
-    created_at: str
-    projects: tuple[int, ...]
-
-
-# KEYS todo, flying, done, meta; ARGV ended project or '', window. Returns done, total, next ones.
-_ADVANCE = """
-if ARGV[1] ~= '' then
-  if redis.call('SREM', KEYS[2], ARGV[1]) == 0 then return {-1, 0, {}} end
-  redis.call('SADD', KEYS[3], ARGV[1])
-end
-local next = {}
-while redis.call('SCARD', KEYS[2]) < tonumber(ARGV[2]) do
-  local project = redis.call('LPOP', KEYS[1])
-  if not project then break end
-  redis.call('SADD', KEYS[2], project)
-  next[#next + 1] = project
-end
-return {redis.call('SCARD', KEYS[3]), tonumber(redis.call('HGET', KEYS[4], 'total') or -1), next}
-"""
-
-
-# KEYS running, todo, flying, done, meta; ARGV task, seconds, projects. 0 if it is running already.
-_BEGIN = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 0 end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
-redis.call('HSET', KEYS[5], 'total', #ARGV - 2)
-redis.call('HINCRBY', KEYS[5], 'run', 1)
-for i = 3, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
-redis.call('EXPIRE', KEYS[2], ARGV[2])
-redis.call('EXPIRE', KEYS[5], ARGV[2])
-return 1
-"""
-
-
-def create(title: str, projects: tuple[int, ...]) -> Batch:
-    """Keep a new batch on disk; its id is the next number."""
-    folder = settings.get().batches_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    while True:
-        number = max(ids(folder), default=0) + 1
-        try:
-            (folder / str(number)).mkdir()
-        except FileExistsError:
-            continue
-        made = Batch(batch_id=number, title=title, created_at=now(), projects=projects)
-        disk.write_json(_file(number), made.model_dump(mode="json"))
-        return made
-
-
-def fill(batch: Batch, projects: tuple[int, ...]) -> Batch:
-    """Give a new batch its projects."""
-    filled = batch.model_copy(update={"projects": projects})
-    disk.write_json(_file(batch.batch_id), filled.model_dump(mode="json"))
-    return filled
-
-
-def load(batch_id: object) -> Batch:
-    """Return a batch.
-
-    Raises:
-        InputError: `batch_id_invalid`.
-        NotFoundError: `batch_not_found`.
-        StateError: `batch_unreadable`, with the file's name.
-    """
-    number = check_id(batch_id, "batch")
-    path = _file(number)
-    try:
-        return Batch.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise NotFoundError(
-            "batch_not_found", f"There is no batch {number}.", "See those in the data folder."
-        ) from None
-    except ValidationError:
-        raise StateError(
-            "batch_unreadable", f"{path} can't be read.", "Restore it from a backup."
-        ) from None
-
-
-def _file(number: int) -> Path:
-    return settings.get().batches_dir / str(number) / FILE
-
-
-def outcome(batch: Batch, *, closed: bool = False) -> dict[str, Any]:
-    """Return what became of each project, from the folders alone.
-
-    Args:
-        batch: The batch.
-        closed: All have ended; one that did not even start has failed.
-    """
-    entries = [_entry(project_id) for project_id in batch.projects]
-    for entry in entries:
-        if closed and entry["status"] != "completed":
-            entry["status"] = "failed"
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry["status"]] = counts.get(entry["status"], 0) + 1
-    return {
-        "batch_id": batch.batch_id,
-        "title": batch.title,
-        "status": _status(counts, len(entries)),
-        "counts": counts,
-        "projects": entries,
-    }
-
-
-def _entry(project_id: int) -> dict[str, Any]:
-    try:
-        state = _stage.open_project(project_id).state()
-    except ReelchainError as error:
-        return {"project_id": project_id, "status": "failed", "error": _error(error)}
-    failed = state.failure()
-    return {
-        "project_id": project_id,
-        "status": state.status,
-        "video_url": (state.publication or {}).get("url") if state.status == "completed" else None,
-        "error": failed.model_dump() if failed else None,
-    }
-
-
-def _error(error: ReelchainError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message, "hint": error.hint}
-
-
-def _status(counts: dict[str, int], total: int) -> str:
-    completed, failed = counts.get("completed", 0), counts.get("failed", 0)
-    if completed == total:
-        return "completed"
-    if completed + failed < total:
-        return "running" if counts.get("running") or completed or failed else "pending"
-    return "partial" if completed else "failed"
-
-
-@celery_app.task(
-    bind=True,
-    name="app.tasks.batch_processing_task",
-    acks_late=True,
-    reject_on_worker_lost=True,
-)
-def batch_processing_task(self: Task[Any, Any], batch_id: object) -> dict[str, Any]:
+@celery_app.task(bind=True, name="app.tasks.batch_processing_task")
+def batch_processing_task(
+    self: Task[Any, Any], batch_id: object, *, failed_only: bool = False
+) -> dict[str, Any]:
     """Make every video of a batch; the result has each project's outcome and never raises for one.
 
+    Args:
+        self: The task.
+        batch_id: The batch. If it is being run already, this caller gets that run's outcome.
+        failed_only: Only the projects that failed or were cancelled.
+
     Returns:
-        `{batch_id, title, status, counts, projects: [{project_id, status, video_url, error}]}`
+        `{batch_id, title, status, counts, projects: [{project_id, status, video_url, error}]}`;
+        status is completed, partial, failed or cancelled.
     """
-    batch = load(batch_id)
-    client, keys = _redis(), _keys(batch.batch_id)
-    task_id = self.request.id or ""
-    client.hset(keys["waiters"], task_id, "1")
-    client.expire(keys["waiters"], KEEP_SECONDS)
-    names = [keys[name] for name in ("running", "todo", "flying", "done", "meta")]
-    begun = client.eval(_BEGIN, 5, *names, task_id, KEEP_SECONDS, *batch.projects)
-    ended = [] if begun else _fallen(batch)
-    for project_id in (None, *ended):
-        _advance(batch, ended=project_id)
+    made = folder.begin(batch_id, self.request.id or "", failed_only=failed_only)
+    try:
+        _advance(made.batch_id)
+    except Exception as error:  # noqa: BLE001 - the run is on disk: what can't be done now, repair does
+        log.warning("batch %s is left to the watchdog: %s", made.batch_id, error)
     raise Ignore
 
 
-def _fallen(batch: Batch) -> list[int]:
-    """Send again what nobody is at although it was sent: its worker died. Return what had ended."""
-    flying = cast("set[Any]", _redis().smembers(_keys(batch.batch_id)["flying"]))
-    ended = []
-    for project_id in sorted(map(int, flying)):
-        try:
-            project = _stage.open_project(project_id)
-            if not project.locked() and not _send(project_id):
-                ended.append(project_id)
-        except ReelchainError:
-            ended.append(project_id)
-    return ended
+def announce(batch_id: object, task_id: str, *, failed_only: bool, later: bool) -> None:
+    """Begin the run that a message on its way asks for: it holds even if the message is lost.
 
-
-def tell_queued(batch: Batch) -> None:
-    """Put «waiting» in the place of an ended batch run's last event."""
+    Args:
+        batch_id: The batch.
+        task_id: The message's, whose sender waits for the outcome.
+        failed_only: As the task takes it.
+        later: The message is not meant for now; it begins the run itself when its time has come.
+    """
+    made = load(batch_id) if later else folder.begin(batch_id, task_id, failed_only=failed_only)
     waiting = {
-        "batch_id": batch.batch_id,
+        "batch_id": made.batch_id,
         "progress": 0,
         "message": messages.text("queued", "en"),
         "code": "queued",
@@ -217,101 +91,266 @@ def tell_queued(batch: Batch) -> None:
         "timestamp": progress.timestamp(),
         "final": False,
     }
-    progress.reset(f"batch:{batch.batch_id}", waiting)
+    progress.reset(f"batch:{made.batch_id}", waiting)
+
+
+def cancel(batch_id: object) -> bool:
+    """Cancel a batch's run: what is in work stops within two seconds, the rest is not begun.
+
+    Returns:
+        False if it is not being run.
+    """
+    made = folder.stop(load(batch_id).batch_id)
+    if made.run.running:
+        _mend(made.batch_id, wait=None, seconds=float("inf"))
+    return made.run.running
 
 
 def subscribe(batch: Batch) -> Iterator[dict[str, Any]]:
     """Yield a batch's progress until it has ended: see `progress.subscribe`."""
     celery_app.reach()
-    return progress.subscribe(f"batch:{batch.batch_id}")
+    return progress.subscribe(f"batch:{batch.batch_id}", known=lambda: _snapshot(batch.batch_id))
 
 
-def _redis() -> redis.Redis:
-    return celery_app.redis
+def _snapshot(number: int) -> dict[str, Any] | None:
+    """Return what the folder says, as an event: for a Redis that knows nothing of the batch."""
+    now = folder.look(number)
+    if now.batch.run.running or not now.batch.run.number:
+        return None
+    return {**_done_event(now.batch, now.batch.run.counts, now.batch.run.status), "seq": 0}
 
 
-def _keys(number: int) -> dict[str, str]:
-    names = ("todo", "flying", "done", "meta", "running", "waiters")
-    return {name: f"batch:{number}:{name}" for name in names}
+# -- going on ------------------------------------------------------------------------------
 
 
-def _advance(batch: Batch, ended: int | None = None) -> None:
-    """Record that a project ended, send the next ones, close the batch after the last."""
-    client, keys = _redis(), _keys(batch.batch_id)
-    names = [keys[name] for name in ("todo", "flying", "done", "meta")]
-    finished: list[int | str] = ["" if ended is None else ended]
-    while finished:
-        done, total, following = client.eval(
-            _ADVANCE, 4, *names, finished.pop(), settings.get().batch_window
-        )
-        if done < 0:
-            continue
-        finished += [project_id for project_id in map(int, following) if not _send(project_id)]
-        _tell(batch, int(done), int(total))
-        if done == total:
-            _close(batch)
+def _advance(number: int, ended: Iterable[End] = (), *, seconds: float = float("inf")) -> None:
+    """Record what ended, send the next ones, close the run after the last.
+
+    Args:
+        number: The batch.
+        ended: Projects that came to their end; one that is not in flight is left alone.
+        seconds: How long to go on; what is not done then, `repair` does.
+    """
+    deadline = time.monotonic() + seconds
+    left: list[End | None] = [*ended] or [None]
+    with folder.sending(number):
+        while left:
+            now = folder.step(number, left.pop())
+            for project_id in now.begun:
+                end = _begin(project_id, now.batch)
+                left += [end] if end else []
+            if now.changed:
+                _tell(now)
+            if time.monotonic() > deadline:
+                return
+    if now.over:
+        _close(number)
 
 
-def _send(project_id: int) -> bool:
-    """Start one project; False if it is at its end already, well or not."""
+def _begin(project_id: int, batch: Batch) -> End | None:
+    """Start one project, or give it up where the run was stopped."""
+    if not batch.run.stopped:
+        return _send(project_id, batch)
+    if _in_hand(project_id):  # somebody runs it by hand: that is no business of ours
+        return End(project_id, "cancelled", at_once=True)
+    return _cancelled(project_id)
+
+
+def _cancelled(project_id: int) -> End:
+    """Cancel a project; its end."""
+    _own.cancelling = project_id
     try:
-        project = _stage.open_project(project_id)
+        with contextlib.suppress(ReelchainError):
+            dispatch.cancel(open_project(project_id), even_idle=True)
+    finally:
+        _own.cancelling = None
+    end = _verdict(project_id, before=-1) or End(project_id, "cancelled")
+    return replace(end, at_once=True)
+
+
+def _send(project_id: int, batch: Batch) -> End | None:
+    """Start one project; its end, if it is complete already or can't be started.
+
+    Raises:
+        ServiceError, OperationalError, RedisError, OSError: Redis is away; that is nobody's end.
+    """
+    try:
+        project = open_project(project_id)
         if dispatch.finished(project) is not None:
-            return False
-        dispatch.send(project)
+            return End(project_id, "completed", at_once=True)
+        dispatch.send(project, priority=batch.priority)
+    except (ServiceError, OperationalError, redis.RedisError, ConnectionError, TimeoutError):
+        raise
     except (ReelchainError, OSError) as error:
-        log.warning("project %s of the batch not started: %s", project_id, describe(error))
-        return False
-    return True
+        log.warning("project %s of batch %s not started: %s", project_id, batch.batch_id, error)
+        return End(project_id, "failed", folder.fact(error), at_once=True)
+    return None
 
 
-def _tell(batch: Batch, done: int, total: int) -> None:
-    facts = outcome(batch)
-    final = done == total
-    counts = {
-        "completed": facts["counts"].get("completed", 0),
-        "failed": facts["counts"].get("failed", 0),
-    }
-    code = "batch_done" if final else "batch_running"
-    text = messages.text(code, "en", done=done, total=total, **counts)
-    progress.publish(
-        {
-            "batch_id": batch.batch_id,
-            "progress": 100 if final else int(100 * done / max(total, 1)),
-            "message": text,
-            "code": code,
-            "status": facts["status"],
-            "counts": facts["counts"],
-            "timestamp": progress.timestamp(),
-            "run": _run(batch),
-            "final": final,
-        },
-        name=progress.channel(f"batch:{batch.batch_id}"),
-    )
-
-
-def _run(batch: Batch) -> int:
-    return int(cast("str", _redis().hget(_keys(batch.batch_id)["meta"], "run") or 0))
-
-
-def _close(batch: Batch) -> None:
-    """Store the outcome under the id of every task that waits for the batch."""
-    client, keys = _redis(), _keys(batch.batch_id)
-    result = outcome(batch, closed=True)
-    client.delete(keys["running"])
-    for task_id in cast("dict[Any, Any]", client.hgetall(keys["waiters"])):
-        text = task_id.decode() if isinstance(task_id, bytes) else str(task_id)
-        celery_app.backend.store_result(text, result, "SUCCESS")
-        client.hdel(keys["waiters"], text)
-        with celery_app.events.default_dispatcher() as dispatcher:
-            dispatcher.send("task-succeeded", uuid=text, result=str(result["status"]), runtime=0)
-
-
-@_stage.run_over.append
 def _project_ended(project_id: int, over: bool) -> None:
-    """Let the batch of an ended project go on, if that batch is being made."""
-    if not over:
+    """Let the batches that wait for a project go on."""
+    if not over or getattr(_own, "cancelling", None) == project_id:
         return
-    number = _stage.open_project(project_id).state().batch
-    if number is not None and _redis().exists(_keys(number)["running"]):
-        _advance(load(number), ended=project_id)
+    for number in folder.running():
+        if folder.flies(number, project_id):
+            end = _verdict(project_id, before=-1)
+            _advance(number, [end] if end else [])
+
+
+def _verdict(project_id: int, *, before: int) -> End | None:
+    """Return how a project ended in a run of its own after run `before`, if it did."""
+    try:
+        state = open_project(project_id).state()
+    except ReelchainError as error:
+        return End(project_id, "failed", folder.fact(error))
+    if state.run.number > before and state.run.ended and state.status in TERMINAL:
+        return End(project_id, state.status, state.failure())
+    return None
+
+
+# -- closing -------------------------------------------------------------------------------
+
+
+def _close(number: int) -> None:
+    """Store the outcome under the id of every task that waits for the batch. May be repeated."""
+    with folder.closing(number):
+        while (now := folder.look(number)).over:
+            facts = outcome(now.batch, closed=True)
+            anew = _started_anew(now.batch)
+            if anew:
+                folder.reopen(number, anew)
+                return
+            for task_id in now.batch.run.callers:
+                _answer(task_id, facts)
+            _publish(number, _done_event(now.batch, facts["counts"], facts["status"]))
+            folder.rest(number, now.batch.run.number, now.batch.run.callers, facts)
+
+
+def _started_anew(batch: Batch) -> list[int]:
+    """Return the projects that somebody started again after their end: the batch waits for them."""
+    if batch.run.stopped:
+        return []
+    found = []
+    for project_id in batch.todo:
+        if _in_hand(project_id):
+            with contextlib.suppress(ReelchainError):
+                if open_project(project_id).state().status not in TERMINAL:
+                    found.append(project_id)
+    return found
+
+
+def _answer(task_id: str, facts: dict[str, Any]) -> None:
+    celery_app.backend.store_result(task_id, facts, "SUCCESS")
+    # Flower shows a task that raised Ignore as started for ever
+    with celery_app.events.default_dispatcher() as dispatcher:
+        dispatcher.send("task-succeeded", uuid=task_id, result=str(facts["status"]), runtime=0)
+
+
+# -- telling -------------------------------------------------------------------------------
+
+
+def _tell(now: Step) -> None:
+    done, total = now.work.done, len(now.batch.todo)
+    facts = {
+        "progress": int(100 * done / max(total, 1)),
+        "message": messages.text("batch_running", "en", done=done, total=total),
+        "code": "batch_running",
+        "status": "running",
+        "counts": folder.tally(now.batch, now.work),
+        "eta_seconds": _eta(now),
+        "final": False,
+    }
+    _publish(now.batch.batch_id, {**_base(now.batch), **facts})
+
+
+def _eta(now: Step) -> float | None:
+    """Return the seconds left at the pace of what had something to do, or None before the first."""
+    made = now.work.done - now.work.at_once
+    if made <= 0:
+        return None
+    left = 0 if now.batch.run.stopped else len(now.batch.todo) - now.work.next
+    spent = time.time() - now.batch.run.began
+    return round(spent * (left + len(now.work.flying)) / made, 1)
+
+
+def _done_event(batch: Batch, counts: dict[str, int], status: str) -> dict[str, Any]:
+    told = {name: counts.get(name, 0) for name in ("completed", "failed", "cancelled")}
+    stopped = batch.run.stopped and told["cancelled"]
+    code = f"batch_{batch.run.stopped.replace('failed', 'stopped')}" if stopped else "batch_done"
+    return {
+        **_base(batch),
+        "progress": 100,
+        "message": messages.text(code, "en", **told),
+        "code": code,
+        "status": status,
+        "counts": counts,
+        "eta_seconds": 0.0,
+        "final": True,
+    }
+
+
+def _base(batch: Batch) -> dict[str, Any]:
+    return {
+        "batch_id": batch.batch_id,
+        "run": batch.run.number,
+        "timestamp": progress.timestamp(),
+    }
+
+
+def _publish(number: int, event: dict[str, Any]) -> None:
+    progress.publish(event, name=progress.channel(f"batch:{number}"))
+
+
+# -- repairing -----------------------------------------------------------------------------
+
+
+def repair(full: bool) -> None:
+    """Go on with every running batch that nobody goes on with: called each second, and cheap.
+
+    Args:
+        full: The markers may be missing or creators may have died: look at all batches once.
+    """
+    if full:
+        folder.sweep_unfinished()
+        folder.mark_running()
+    for number in folder.running():
+        try:
+            _mend(number, wait=0, seconds=REPAIR_SECONDS)
+        except disk.Locked:
+            continue  # somebody is choosing and sending: all is well
+        except NotFoundError:
+            folder.unmark(number)
+        except (ReelchainError, OperationalError, redis.RedisError, OSError) as error:
+            log.warning("batch %s could not be looked after: %s", number, error)
+
+
+def _mend(number: int, *, wait: float | None, seconds: float) -> None:
+    """See whether a batch goes on by itself; go on with it where it does not."""
+    with folder.sending(number, alone=True, wait=wait):
+        now = folder.look(number)
+        cancelled = now.batch.run.stopped == "cancelled"
+        lost = [p for p in now.work.flying if not _in_hand(p)]
+        ended = [] if cancelled else [e for p in lost if (e := _take_up(now, p))]
+    if not now.batch.run.running:
+        folder.unmark(number)
+        return
+    if cancelled:
+        ended = [_cancelled(project_id) for project_id in now.work.flying]
+    if ended or now.over or now.room:
+        _advance(number, ended, seconds=seconds)
+
+
+def _in_hand(project_id: int) -> bool:
+    """Tell whether a run of a project is on its way, or its end is still to be told."""
+    project = Project(projects_dir() / str(project_id), project_id)
+    return project.active() and project.folder.exists()
+
+
+def _take_up(now: Step, project_id: int) -> End | None:
+    """Send a project again whose sender died, or return its end that nobody told."""
+    end = _verdict(project_id, before=now.work.flying[project_id])
+    return end or _begin(project_id, now.batch)
+
+
+dispatch.run_over.append(_project_ended)
+watchdog.repairs.append(repair)

@@ -1,11 +1,22 @@
-"""Chores that beat sends: for now, the quota ledger's day."""
+"""Chores that beat sends: the quota ledger's day, and what nobody needs any more."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app import records
-from app.celery_app import celery_app
+from celery import Task
+
+from app import records, settings
+from app.celery_app import HARD_LIMIT_GRACE, celery_app
+from app.tasks import cleanup
+
+CLEANING = "maintenance:clean_up"
+"""Redis key that lets one clean-up work at a time; it runs out with the task's hard limit."""
+SHARE = 0.8
+"""Of the soft time limit, after which a clean-up leaves the rest to the next."""
+
+# KEYS lock; ARGV its holder
+_FREE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
 @celery_app.task(name="app.tasks.sync_quotas")
@@ -17,3 +28,28 @@ def sync_quotas() -> dict[str, Any]:
     """
     closed = records.roll_over()
     return {"day": records.quota_day().isoformat(), "closed": closed, "spent": records.spent()}
+
+
+@celery_app.task(bind=True, name="app.tasks.clean_up")
+def clean_up(self: Task[Any, Any]) -> dict[str, Any]:
+    """Remove the parts of long finished films, what dead workers left, and old history.
+
+    A finished project stays finished; one that is worked on is not touched. A second clean-up
+    beside the first does nothing.
+
+    Returns:
+        `projects` (thinned), `bytes` (freed), `left` (projects for the next time), `history`
+        (rows removed); or `skipped`: True.
+    """
+    chosen = settings.get()
+    client, holder = celery_app.redis, self.request.id or "direct"
+    seconds = chosen.maintenance_time_limit
+    if not client.set(CLEANING, holder, nx=True, ex=seconds + HARD_LIMIT_GRACE):
+        return {"skipped": True}
+    try:
+        done = cleanup.run(
+            days=chosen.cleanup_days, gigabytes=chosen.cleanup_gb, seconds=seconds * SHARE
+        )
+        return {**done, "history": sum(records.rotate().values())}
+    finally:
+        client.eval(_FREE, 1, CLEANING, holder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from app import disk
 from app.errors import DiskError, MediaError
@@ -36,11 +36,15 @@ VERSION = f"1 {encode.VERSION} {audio.VERSION}"
 def render_video_task(context: StageContext) -> None:
     """Make `video.mp4`, `captions.srt` and `captions.vtt`; scenes that did not change are kept."""
     plan = _plan(context)
-    _check_disk(context, plan.seconds)
-    segments = _segments(context, plan)
-    sound = _sound(context, plan)
+    takes = _takes(context, plan)
+    sound = _sound_inputs(context, plan)
+    film = _film_inputs(takes, sound)
     _captions(context, plan)
-    _film(context, plan, segments, sound)
+    if not _stands(context, film, [*(take.name for take in takes), SOUND]):
+        _check_disk(context, plan.seconds)
+        _segments(context, plan, takes)
+        _sound(context, plan, sound)
+        _film(context, plan, [take.name for take in takes], film)
     context.facts.update(seconds=round(plan.seconds, 3), frames=plan.frames)
     context.roles |= {"video": VIDEO, "captions_srt": SRT, "captions_vtt": VTT}
 
@@ -80,28 +84,52 @@ def _check_disk(context: StageContext, seconds: float) -> None:
         )
 
 
-def _segments(context: StageContext, plan: timeline.Timeline) -> list[Path]:
+class _Take(NamedTuple):
+    """A segment to be, under a name made of its inputs: a scene that moves keeps its film."""
+
+    name: str
+    inputs: dict[str, Any]
+    segment: timeline.Segment
+
+
+def _takes(context: StageContext, plan: timeline.Timeline) -> list[_Take]:
+    look = {
+        "size": plan.size,
+        "style": styles.digest(styles.load(context.spec.style)),
+        "language": script.load(context).language,
+        "captions": context.spec.captions,
+        "encoder": encode.recipe(),
+    }
+    inputs = [{"segment": segment.facts(), **look} for segment in plan.segments]
+    names = [f"render/segment/{disk.digest(one)[:20]}.mp4" for one in inputs]
+    return [_Take(*facts) for facts in zip(names, inputs, plan.segments, strict=True)]
+
+
+def _stands(context: StageContext, film: dict[str, Any], parts: list[str]) -> bool:
+    """Tell whether the film is made of just these parts; they may have been cleaned up since."""
+    state = context.state()
+    record = state.artifact(VIDEO)
+    if record is None or record.inputs != disk.digest(film) or not context.project.intact(record):
+        return False
+    for name in (VIDEO, *parts):
+        found = state.artifact(name)
+        if found is not None and context.project.intact(found):
+            context.keep(name)
+    return True
+
+
+def _segments(context: StageContext, plan: timeline.Timeline, takes: list[_Take]) -> None:
     style, language = styles.load(context.spec.style), script.load(context).language
-    paths, done = [], 0
-    for number, segment in enumerate(plan.segments, 1):
-        inputs = {
-            "segment": segment.facts(),
-            "size": plan.size,
-            "style": styles.digest(style),
-            "language": language,
-            "captions": context.spec.captions,
-            "encoder": encode.recipe(),
-        }
-        # named by content: a scene that moves keeps its film
-        name = f"render/segment/{disk.digest(inputs)[:20]}.mp4"
+    done = 0
+    for number, take in enumerate(takes, 1):
         begin = SEGMENTS_END * done / plan.frames
-        done += segment.frames
+        done += take.segment.frames
         end = SEGMENTS_END * done / plan.frames
-        report = context.report(begin, end, "segment", n=number, total=len(plan.segments))
+        report = context.report(begin, end, "segment", n=number, total=len(takes))
 
         def build(
             path: Path,
-            segment: timeline.Segment = segment,
+            segment: timeline.Segment = take.segment,
             report: Callable[[float], None] = report,
         ) -> None:
             encode.segment(
@@ -114,21 +142,25 @@ def _segments(context: StageContext, plan: timeline.Timeline) -> list[Path]:
                 report=report,
             )
 
-        context.make(name, inputs=inputs, build=build)
-        paths.append(context.project.path(name))
-    return paths
+        context.make(take.name, inputs=take.inputs, build=build)
 
 
-def _sound(context: StageContext, plan: timeline.Timeline) -> Path:
+def _sound_inputs(context: StageContext, plan: timeline.Timeline) -> dict[str, Any]:
     music = _music(context)
-    seed = context.project.id + styles.load(context.spec.style).music_seed
-    inputs: dict[str, Any] = {
+    return {
         "voice": [[disk.sha256(path), start] for path, start in plan.voice],
         "seconds": plan.seconds,
         "music": disk.sha256(music) if isinstance(music, Path) else music,
-        "seed": seed,
+        "seed": _seed(context),
         "version": audio.VERSION,
     }
+
+
+def _seed(context: StageContext) -> int:
+    return context.project.id + styles.load(context.spec.style).music_seed
+
+
+def _sound(context: StageContext, plan: timeline.Timeline, inputs: dict[str, Any]) -> None:
     context.step(SEGMENTS_END, "sound")
 
     def build(path: Path) -> None:
@@ -136,15 +168,14 @@ def _sound(context: StageContext, plan: timeline.Timeline) -> Path:
             plan.voice,
             plan.seconds,
             path,
-            music=music,
-            seed=seed,
+            music=_music(context),
+            seed=_seed(context),
             report=context.report(SEGMENTS_END, SOUND_END, "sound"),
         )
         context.facts["loudness_lufs"] = round(loudness.integrated, 2)
         context.facts["true_peak_dbtp"] = round(loudness.true_peak, 2)
 
     context.make(SOUND, inputs=inputs, build=build)
-    return context.project.path(SOUND)
 
 
 def _music(context: StageContext) -> Path | Literal["auto"] | None:
@@ -159,21 +190,25 @@ def _captions(context: StageContext, plan: timeline.Timeline) -> None:
         context.make_text(name, text)
 
 
-def _film(
-    context: StageContext, plan: timeline.Timeline, segments: list[Path], sound: Path
-) -> None:
-    inputs = {
-        "segments": [path.name for path in segments],
-        "sound": disk.sha256(sound),
+def _film_inputs(takes: list[_Take], sound: dict[str, Any]) -> dict[str, Any]:
+    """Return what the film is made from, known before any part of it is there."""
+    return {
+        "segments": [Path(take.name).name for take in takes],
+        "sound": disk.digest(sound),
         "version": encode.VERSION,
     }
+
+
+def _film(
+    context: StageContext, plan: timeline.Timeline, segments: list[str], inputs: dict[str, Any]
+) -> None:
     context.step(SOUND_END, "mux")
     context.make(
         VIDEO,
         inputs=inputs,
         build=lambda path: encode.join(
-            segments,
-            sound,
+            [context.project.path(name) for name in segments],
+            context.project.path(SOUND),
             path,
             frames=[segment.frames for segment in plan.segments],
             fps=plan.fps,

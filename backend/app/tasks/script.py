@@ -42,7 +42,7 @@ def load(context: StageContext) -> Script:
     Raises:
         InputError: With the line at fault, where it was changed by hand and is wrong.
     """
-    return story.script_from_json(context.project.path(SCRIPT).read_text(encoding="utf-8"))
+    return story.script_from_json(context.project.path(SCRIPT).read_bytes())
 
 
 def _inputs(context: StageContext) -> dict[str, object]:

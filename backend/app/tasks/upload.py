@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ class FolderSession:
     def load(self) -> dict[str, Any]:
         try:
             found = json.loads(self._path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can't be kept
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -63,6 +65,13 @@ def _request(context: StageContext) -> PublishRequest:
     made = script.load(context)
     state = context.state()
     records = {role: state.artifact(path) for role, path in ROLES.items()}
+    unknown = [ROLES[role] for role, record in records.items() if record is None]
+    if unknown:
+        raise InputError(
+            "stage_order",
+            f"The project has no record of {', '.join(unknown)}, which is to be published.",
+            f"Remake it: ./reelchain run {context.project.id} --from video_rendering.",
+        )
     return PublishRequest(
         project_id=context.project.id,
         marker=_marker(context),
@@ -79,7 +88,8 @@ def _marker(context: StageContext) -> str:
     """Return the name of this project's one publication, kept before anything is sent."""
     session = FolderSession(context.project)
     facts = session.load()
-    if "marker" not in facts:
+    # it becomes part of a folder's name
+    if not re.fullmatch(rf"rc-{context.project.id}-[0-9a-f]{{12}}", str(facts.get("marker"))):
         session.save({**facts, "marker": f"rc-{context.project.id}-{uuid4().hex[:12]}"})
         facts = session.load()
     return str(facts["marker"])
@@ -88,10 +98,11 @@ def _marker(context: StageContext) -> str:
 def _publish(context: StageContext, request: PublishRequest, path: Path) -> None:
     publisher = providers.publisher(settings.get().publisher)
     before = context.state().publication
-    if before is not None and not (publisher.replaces and before["publisher"] == publisher.name):
+    ours = before is None or before.get("publisher") == publisher.name
+    if before is not None and not (publisher.replaces and ours):
         raise InputError(
             "already_published",
-            f"This project is published already: {before['url']}",
+            f"This project is published already: {before.get('url')}",
             "Make a new project for a second video (./reelchain make --new).",
         )
     published = publisher.publish(

@@ -1,176 +1,48 @@
-"""One project's folder: its state, its artifacts, its lock, its run number.
-
-The folder is the truth. Everything expensive is made through `Project.make`, which returns at once
-what was made from the same inputs and is still what was recorded. Knows neither Redis nor Celery.
-"""
+"""One project's folder: create, open, make, the state's transactions, the owner's lock."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import to_json
+from typing import Any
 
 from app import disk
 from app.errors import InputError, NotFoundError, StateError
-from app.models import Artifact, ErrorFact, ProjectSpec, ProjectStatus, Stage, StageStatus
+from app.models import Artifact, ProjectSpec, Stage
+from app.project import owner
+from app.project.listing import ACTIVE, LAST_ID, check_id, ids, last_id
+from app.project.owner import Owner, Purpose
+from app.project.state import (
+    PREVIOUS,
+    STATE,
+    ProjectState,
+    RunState,
+    UnreadableError,
+    encode,
+    now,
+    parse,
+)
 
-SCHEMA_VERSION = 1
-STAGE_ORDER: tuple[Stage, ...] = get_args(Stage)
-STATE = "project_state.json"
-PREVIOUS = "project_state.previous.json"
 LOCK = ".lock"
 NEW_LOCK = ".new.lock"
 STATE_LOCK = ".state.lock"
-LAST_ID = ".last_id"
-WORK, EDIT = "work", "edit"
+RUN = "run"
+CANCELLED = "cancelled"
+WORK: Purpose = "work"
+EDIT: Purpose = "edit"
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
 
 
-def now() -> str:
-    """Return the time in UTC as ISO 8601 with seconds, as all our files and messages have it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class StageState(BaseModel):
-    """What is known of one stage."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    status: StageStatus = "pending"
-    attempts: int = 0
-    started_at: str | None = None
-    finished_at: str | None = None
-    seconds: float = 0.0
-    inputs: str | None = None
-    artifacts: dict[str, Artifact] = {}
-    roles: dict[str, str] = {}
-    """Role → path of what callers ask for: `video`, `thumbnail` …"""
-    facts: dict[str, Any] = {}
-    warnings: list[str] = []
-    error: ErrorFact | None = None
-
-
-class RunState(BaseModel):
-    """The run that owns the project now: later number wins, everywhere."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    number: int = Field(default=0, ge=0)
-    stages: list[Stage] = []
-    ended: bool = False
-    """Its last stage is done, or one failed: a message of it has nothing more to say."""
-
-
-class ProjectState(BaseModel):
-    """`project_state.json`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    schema_version: Literal[1] = 1
-    project_id: int
-    created_at: str
-    updated_at: str
-    status: ProjectStatus = "pending"
-    run: RunState = RunState()
-    spec: ProjectSpec
-    origin: str | None = None
-    """The file the project was made from, so that the same file again updates it."""
-    batch: int | None = None
-    stages: dict[Stage, StageState] = {}
-    seal: str | None = None
-    """Digest of all that decided the finished video: see `Project.sealed`."""
-    publication: dict[str, Any] | None = None
-    """Where the video went: publisher, url, video_id, marker, time."""
-
-    def stage(self, stage: Stage) -> StageState:
-        """Return the stage's part, made on first use."""
-        return self.stages.setdefault(stage, StageState())
-
-    def result(self, stage: Stage) -> dict[str, Any]:
-        """Return what the task of `stage` returns: ids and small facts only."""
-        part = self.stage(stage)
-        return {
-            "project_id": self.project_id,
-            "run": self.run.number,
-            "stage": stage,
-            "status": part.status,
-            "artifacts": dict(part.roles),
-            "seconds": part.seconds,
-            "video": self.stage("video_rendering").roles.get("video"),
-            "video_url": (self.publication or {}).get("url"),
-            "warnings": [text for name in STAGE_ORDER for text in self.stage(name).warnings],
-        }
-
-    def failure(self) -> ErrorFact | None:
-        """Return the error that ended the project's latest failed run, if that is its state."""
-        failed = [p for p in self.stages.values() if p.status == "failed" and p.error is not None]
-        if self.status != "failed" or not failed:
-            return None
-        return max(failed, key=lambda part: part.finished_at or "").error
-
-    def artifact(self, path: str) -> Artifact | None:
-        """Return the record of one artifact, whichever stage made it."""
-        for part in self.stages.values():
-            if path in part.artifacts:
-                return part.artifacts[path]
-        return None
-
-
-class _UnreadableError(Exception):
-    """Why a state file can't be used."""
-
-
-def _parse(path: Path) -> ProjectState:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise _UnreadableError("it is missing") from None
-    except IsADirectoryError:
-        raise _UnreadableError("it is a folder") from None
-    except OSError as error:
-        # what it says may be right: an earlier state in its place would undo work
-        raise StateError(
-            "state_unreadable",
-            f"{path} could not be read: {error.strerror}.",
-            "Mend that, then try again; nothing was changed.",
-        ) from error
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise _UnreadableError(f"it is not JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise _UnreadableError("it is not a JSON object")
-    version = document.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise StateError(
-            "state_newer",
-            f"{path} was written by a newer Reelchain (schema {version}).",
-            f"Use that version; this one reads schema {SCHEMA_VERSION} and left the file untouched.",
-        )
-    if document.pop("checksum", None) != disk.digest(document):
-        raise _UnreadableError("its checksum does not fit its content")
-    try:
-        return ProjectState.model_validate(document)
-    except ValidationError as error:
-        raise _UnreadableError(f"its shape is wrong ({error.error_count()} faults)") from None
-
-
-def _encode(state: ProjectState) -> bytes:
-    # the checksum is of what a reader gets: JSON turns numbers as keys into text, for one
-    document = json.loads(state.model_dump_json())
-    document["checksum"] = disk.digest(document)
-    return to_json(document, indent=1) + b"\n"
+class Outdated(Exception):  # noqa: N818 - a fact, not a fault
+    """A later run owns the project, or this one is over: nothing more may be committed by it."""
 
 
 class Project:
@@ -179,11 +51,17 @@ class Project:
     Attributes:
         id: The project's number, from 1.
         folder: Its folder below the data folder.
+        fence: The run this handle commits for; None commits whatever it is asked to.
     """
 
     def __init__(self, folder: Path, project_id: int) -> None:
         self.folder = folder
         self.id = project_id
+        self.fence: int | None = None
+        self._handle: int | None = None
+        self._note: Owner | None = None
+        self._left: Owner | None = None
+        self._note_lock = threading.Lock()
 
     # -- coming into being -------------------------------------------------------------
 
@@ -229,7 +107,7 @@ class Project:
         """Write the first state and rename the folder to the first free number."""
         moment = now()
         while True:
-            number = max([_last_id(projects), *ids(projects)]) + 1
+            number = max([last_id(projects), *ids(projects)]) + 1
             state = ProjectState(
                 project_id=number,
                 created_at=moment,
@@ -238,7 +116,7 @@ class Project:
                 origin=origin,
                 batch=batch,
             )
-            disk.write_atomic(self.folder / STATE, _encode(state))
+            disk.write_atomic(self.folder / STATE, encode(state))
             disk.fsync_tree(self.folder)
             target = projects / str(number)
             try:
@@ -276,6 +154,14 @@ class Project:
             )
         return cls(folder, number)
 
+    def remove(self) -> None:
+        """Delete the folder; its number is not used again."""
+        gone = disk.temporary(self.folder)
+        disk.unlink(self.folder.parent / ACTIVE / str(self.id))
+        disk.rename(self.folder, gone)
+        disk.fsync(gone.parent)
+        disk.remove(gone)
+
     # -- state ---------------------------------------------------------------------------
 
     def state(self) -> ProjectState:
@@ -290,12 +176,12 @@ class Project:
         """Return the state and, where the current file could not be used, why."""
         current = self.folder / STATE
         try:
-            return self._checked(_parse(current)), None
-        except _UnreadableError as error:
+            return self._checked(parse(current)), None
+        except UnreadableError as error:
             reason = str(error)
         try:
-            return self._checked(_parse(self.folder / PREVIOUS)), reason
-        except _UnreadableError as error:
+            return self._checked(parse(self.folder / PREVIOUS)), reason
+        except UnreadableError as error:
             raise StateError(
                 "state_unreadable",
                 f"{current} can't be used: {reason}; nor can its previous generation: {error}.",
@@ -304,17 +190,22 @@ class Project:
 
     def _checked(self, state: ProjectState) -> ProjectState:
         if state.project_id != self.id:
-            raise _UnreadableError(f"it belongs to project {state.project_id}")
+            raise UnreadableError(f"it belongs to project {state.project_id}")
         return state
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[ProjectState]:
         """Change the state: read under a lock, let the caller change it, write it durably.
 
         An exception inside leaves the file as it was.
+
+        Raises:
+            Outdated: The handle commits for a run (`claim`) that is over or was taken over from.
         """
         with disk.lock(self.folder / STATE_LOCK):
             state, damage = self._read()
+            if self.fence is not None and (state.run.number != self.fence or state.run.ended):
+                raise Outdated
             if damage:
                 self._keep_damaged(damage)
             yield state
@@ -338,7 +229,7 @@ class Project:
         current = self.folder / STATE
         aside = disk.temporary(current)
         try:
-            disk.write(aside, _encode(state))
+            disk.write(aside, encode(state))
             disk.fsync(aside)
             if rotate:
                 self._keep_previous(current)
@@ -367,24 +258,73 @@ class Project:
 
     # -- who works here --------------------------------------------------------------------
 
-    @contextmanager
-    def lock(self, *, wait: float = 0.5, purpose: str = WORK) -> Iterator[None]:
+    @contextlib.contextmanager
+    def lock(self, *, wait: float = 0.5, purpose: Purpose = WORK) -> Iterator[Owner | None]:
         """Hold the project: one process at a time. Sweeps what a dead owner left half made.
 
         Args:
             wait: Seconds to try.
             purpose: `WORK`, or `EDIT` for a moment's change that is no run.
 
+        Yields:
+            The note that the last owner left, if any: of one who died, or who sent a message.
+
         Raises:
             disk.Locked: Another process holds it.
         """
         with disk.lock(self.folder / LOCK, wait=wait) as handle:
-            _note(handle, f"{purpose} by pid {os.getpid()} since {now()}\n")
+            before = owner.read(handle)
+            self._handle, self._note = handle, None
+            # what a run left stays there for those who look after runs
+            self._left = before if purpose == EDIT else None
             try:
-                self._sweep()
-                yield
+                if purpose != EDIT:
+                    self._write_note(owner.me(purpose))
+                    self._sweep()
+                yield before
             finally:
-                _note(handle, "")
+                if purpose != EDIT or self._left != before:
+                    self._write_note(self._left)
+                self._handle = self._note = None
+
+    def claim(self, run: int, stage: Stage, task: str) -> None:
+        """Say what the lock is held for. From now on this handle commits for that run only.
+
+        If nothing else is said (`leave`), the lock is let go with the note that this process was
+        about to send the run's next message: should it die before, that is seen at once.
+        """
+        self.fence = run
+        self._left = owner.me("sending", run=run)
+        self._write_note(owner.me(WORK, run=run, stage=stage, task=task))
+
+    def disown(self) -> None:
+        """Say that this process ends by its own will: what it has in hand did not kill it."""
+        if self._note is not None:
+            self._write_note(owner.me("sending", run=self._note.run))
+
+    def leave(self, note: Owner | None) -> None:
+        """Choose the note that stays behind when the lock is let go."""
+        self._left = note
+
+    def _write_note(self, note: Owner | None) -> None:
+        self._note = note
+        if self._handle is not None:
+            owner.write(self._handle, note)
+
+    @contextlib.contextmanager
+    def _in_hand(self, names: Sequence[str]) -> Iterator[None]:
+        """Keep the note true about what is being built; several threads may build at once."""
+        self._change_units(set(names), set())
+        try:
+            yield
+        finally:
+            self._change_units(set(), set(names))
+
+    def _change_units(self, more: set[str], less: set[str]) -> None:
+        with self._note_lock:
+            if self._note is not None and self._handle is not None:
+                units = tuple(sorted((set(self._note.units) | more) - less))
+                self._write_note(self._note.model_copy(update={"units": units}))
 
     def _sweep(self) -> None:
         # under the state's lock, since a writer of the state may have its own unfinished file here
@@ -395,41 +335,164 @@ class Project:
         """Tell whether a run works on the project at this moment; an edit is waited for."""
         while True:
             try:
-                with disk.lock(self.folder / LOCK, wait=0.1, shared=True):
+                with disk.lock(self.folder / LOCK, wait=0, shared=True):
                     return False
             except disk.Locked:
-                if (self.folder / LOCK).read_text().startswith(WORK):
+                found = self.owner()
+                if found is not None and found.purpose == WORK:
                     return True
+            time.sleep(0.02)
 
-    def begin_run(self, stages: Sequence[Stage], *, at_least: int = 0) -> int:
+    def owner(self) -> Owner | None:
+        """Return the note in the lock file: of who works here, or who did last."""
+        try:
+            handle = os.open(self.folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return owner.read(handle)
+        finally:
+            os.close(handle)
+
+    def beat(self) -> None:
+        """Show that the owner is not frozen: the time of the lock file is that of its last beat."""
+        os.utime(self.folder / LOCK)
+
+    def last_beat(self) -> float:
+        """Return when the owner last showed life, in seconds since the epoch."""
+        try:
+            return (self.folder / LOCK).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    def begin_run(
+        self,
+        stages: Sequence[Stage],
+        *,
+        at_least: int = 0,
+        after: int | None = None,
+        callers: Mapping[str, Stage] | None = None,
+        priority: int | None = None,
+        deaths: Mapping[str, int] | None = None,
+    ) -> int:
         """Start a new run: every earlier one is outdated from now on.
 
         Args:
             stages: What the run was asked to do, in order.
             at_least: A run number known elsewhere (Redis); the new one is above it.
+            after: The run it takes over from; what that one went through is remembered.
+            callers: Task id → stage, of those who wait for it. Who waits already goes on waiting.
+            priority: Urgency of its messages from now on, 0-9; None leaves it as it is.
+            deaths: Unit → what its owners' deaths weigh, with the one that is taken over from.
 
         Returns:
             The run's number. It never falls, whichever file was lost.
+
+        Raises:
+            Outdated: The run to take over from is over, or another one took over already.
         """
         with self.transaction() as state:
-            number = max(state.run.number, self._previous_run(), self._run_file(), at_least) + 1
-            disk.write_atomic(self.folder / "run", f"{number}\n".encode())
+            before = state.run
+            if after is not None and (before.number != after or before.ended):
+                raise Outdated
+            if not self.active():
+                state.callers = {}
+            self.touch()
+            number = max(before.number, self._previous_run(), self._run_file(), at_least) + 1
+            disk.write_atomic(self.folder / RUN, f"{number}\n".encode())
             state.run = RunState(number=number, stages=list(stages))
+            if after is not None:
+                state.run.deaths = {**before.deaths, **(deaths or {})}
+                state.run.waits = before.waits
+                state.run.rescues = before.rescues + 1
+            state.callers |= callers or {}
+            state.priority = state.priority if priority is None else priority
             state.status = "pending"
+            _nobody_is_at_it(state)
         self.log("run_started", run=number, stages=list(stages))
         return number
 
+    def join(self, callers: Mapping[str, Stage]) -> bool:
+        """Let tasks wait for the run that is on its way; False if it is over."""
+        with self.transaction() as state:
+            joined = not state.run.ended and state.run.number > 0
+            if joined:
+                state.callers |= callers
+        return joined
+
+    def cancel(self, *, even_idle: bool = False) -> bool:
+        """End the run: no message of it counts any more, and its owner stops at its next beat.
+
+        Args:
+            even_idle: Also a project that no run is at becomes `cancelled`, if it is not completed.
+
+        Returns:
+            False if there was nothing to cancel.
+        """
+        with self.transaction() as state:
+            on_its_way = state.run.number > 0 and not state.run.ended
+            open_end = even_idle and state.status in ("pending", "waiting")
+            if not (on_its_way or open_end):
+                return False
+            state.status, state.run.ended, state.run.due = "cancelled", True, None
+            _nobody_is_at_it(state)
+        # after the state, which is the truth; the owner reads this small file twice a second
+        disk.write_atomic(self.folder / RUN, f"{state.run.number} {CANCELLED}\n".encode())
+        self.log("cancelled", run=state.run.number)
+        return True
+
+    def standing(self, run: int) -> str:
+        """Return what became of a run, at the price of one small file: `ok`, `lost`, `cancelled`."""
+        number, cancelled = self._read_run_file()
+        if number > run:
+            return "lost"
+        return "cancelled" if number == run and cancelled else "ok"
+
+    def touch(self) -> None:
+        """Mark the project as one whose run is on its way."""
+        marker = self.folder.parent / ACTIVE / str(self.id)
+        try:
+            os.utime(marker)
+        except FileNotFoundError:
+            marker.parent.mkdir(exist_ok=True)
+            marker.touch()
+            disk.fsync(marker.parent)
+
+    def active(self) -> bool:
+        """Tell whether a run is on its way, or somebody still waits to hear of its end."""
+        return (self.folder.parent / ACTIVE / str(self.id)).exists()
+
+    def rest(self, run: int) -> None:
+        """Everybody was told that the run is over; a later one that has begun goes on."""
+        with disk.lock(self.folder / STATE_LOCK):
+            found = self._read()[0].run
+            if found.number == run and (found.ended or run == 0):
+                disk.unlink(self.folder.parent / ACTIVE / str(self.id))
+
+    def sent(self, run: int) -> None:
+        """Turn our note «about to send» into «sent», unless somebody took the message already."""
+        with contextlib.suppress(disk.Locked), self.lock(wait=0, purpose=EDIT) as before:
+            ours = before is not None and before.purpose == "sending"
+            if before is not None and ours and (before.pid, before.run) == (os.getpid(), run):
+                self.leave(owner.me("queued", run=run))
+
     def _previous_run(self) -> int:
         try:
-            return _parse(self.folder / PREVIOUS).run.number
-        except (_UnreadableError, StateError):
+            return parse(self.folder / PREVIOUS).run.number
+        except (UnreadableError, StateError):
             return 0
 
     def _run_file(self) -> int:
+        return self._read_run_file()[0]
+
+    def _read_run_file(self) -> tuple[int, bool]:
         try:
-            return int((self.folder / "run").read_text())
+            number, *rest = (self.folder / RUN).read_text().split()
+            return int(number), CANCELLED in rest
         except (OSError, ValueError):
-            return 0
+            return 0, False
 
     # -- making things ----------------------------------------------------------------------
 
@@ -468,7 +531,7 @@ class Project:
         wanted = disk.digest(inputs)
         for target in targets:
             target.parent.mkdir(parents=True, exist_ok=True)
-        locks = self.folder / ".locks"
+        locks = self.path(".locks")
         locks.mkdir(exist_ok=True)
         with disk.lock(locks / disk.digest(list(names))[:24]):
             made = self._made(names, wanted)
@@ -476,18 +539,25 @@ class Project:
                 return made
             aside = [disk.temporary(target) for target in targets]
             try:
-                build(*aside)
-                if check is not None:
-                    check(*aside)
-                records = tuple(map(self._measured, names, aside, [wanted] * len(names)))
-                for source, target in zip(aside, targets, strict=True):
-                    disk.place(source, target)
+                with self._in_hand(names):
+                    build(*aside)
+                    if check is not None:
+                        check(*aside)
+                    records = tuple(map(self._measured, names, aside, [wanted] * len(names)))
+                for source in aside:
+                    disk.fsync(source)
+                # inside, so that an outdated run replaces nothing of its successor's
+                with self.transaction() as state:
+                    for source, target in zip(aside, targets, strict=True):
+                        disk.rename(source, target)
+                    for folder in {target.parent for target in targets}:
+                        disk.fsync(folder)
+                    state.stage(stage).artifacts.update({record.path: record for record in records})
+                    state.run.progressed()
             except BaseException:
                 for source in aside:
                     disk.remove(source)
                 raise
-            with self.transaction() as state:
-                state.stage(stage).artifacts.update({record.path: record for record in records})
             return records
 
     def _measured(self, name: str, path: Path, inputs: str) -> Artifact:
@@ -548,11 +618,12 @@ class Project:
             InputError: `path_outside`, for a name that leaves the folder.
         """
         pure = PurePosixPath(name)
-        if pure.is_absolute() or not pure.parts or ".." in pure.parts or "\x00" in name:
+        wrong = pure.is_absolute() or not pure.parts or ".." in pure.parts or "\x00" in name
+        if wrong or _leads_out(self.folder, pure.parts):
             raise InputError(
                 "path_outside",
                 f"{name!r} is not a path inside the project.",
-                "Give a relative path without '..'.",
+                "Give a relative path without '..' and without links that lead out of the folder.",
             )
         return self.folder.joinpath(*pure.parts)
 
@@ -578,57 +649,39 @@ class Project:
 
     def source_digest(self) -> str:
         """Return the digest of every file in `source/`: names and content."""
-        source = self.folder / "source"
+        source = self.path("source")
         files = {
             path.relative_to(source).as_posix(): disk.sha256(path)
             for path in sorted(source.rglob("*"))
-            if path.is_file()
+            if path.is_file() and not path.is_symlink()
         }
         return disk.digest(files)
 
 
-def _note(handle: int, text: str) -> None:
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, text.encode(), 0)
+def _leads_out(folder: Path, parts: Sequence[str]) -> bool:
+    """Tell whether a link on the way from `folder` leads out of it."""
+    at = str(folder)
+    for part in parts:
+        at = f"{at}/{part}"
+        if os.path.islink(at):  # noqa: PTH114 - asked for every artifact; a Path is slower
+            try:
+                return not folder.joinpath(*parts).resolve().is_relative_to(folder.resolve())
+            except (OSError, RuntimeError):  # a link to itself
+                return True
+    return False
 
 
+def _nobody_is_at_it(state: ProjectState) -> None:
+    for part in state.stages.values():
+        if part.status == "running":
+            part.status = "pending"
+
+
+@cache
 def _code_stamp() -> list[list[object]]:
     """Return name, size and time of every module of ours: another code, another stamp."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return [[str(f.name), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-
-
-def _last_id(projects: Path) -> int:
-    """Return the highest id ever given: a removed project's number is not used again."""
-    try:
-        return int((projects / LAST_ID).read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def ids(projects: Path) -> list[int]:
-    """Return the ids of all projects (or batches) in a folder, ascending."""
-    try:
-        names = [entry.name for entry in os.scandir(projects)]
-    except FileNotFoundError:
-        return []
-    return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,17}", name))
-
-
-def check_id(value: object, what: str) -> int:
-    """Return a project's or batch's id as a number.
-
-    Raises:
-        InputError: `project_id_invalid` or `batch_id_invalid`.
-    """
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
-        raise InputError(
-            f"{what}_id_invalid",
-            f"{value!r} is not a {what} id.",
-            f"A {what} id is a whole number from 1; see `reelchain ls`.",
-        )
-    return int(text)
 
 
 def _sweep_new(projects: Path) -> None:

