@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import subprocess
 import tempfile
@@ -105,6 +106,16 @@ def gone(processes: list[psutil.Process]) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 return False
+    return True
+
+
+def let_go(made: Bench, number: int) -> bool:
+    """Tell whether no process works on a project: its lock is free."""
+    with (made.data / f"projects/{number}/.lock").open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 

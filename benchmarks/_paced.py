@@ -1,6 +1,6 @@
 """A Celery application whose five stages take a known time in real FFmpegs: `-A _paced`.
 
-Each stage makes PACED_UNITS units of PACED_SECONDS; each unit is an FFmpeg that encodes in real
+Each stage (or PACED_ONLY) makes PACED_UNITS units of PACED_SECONDS; each unit is an FFmpeg that encodes in real
 time. Every build is a line in PACED_LOG: stage, unit, process, time. PACED_VISIBILITY is the
 visibility timeout of the broker in seconds.
 """
@@ -26,6 +26,7 @@ __all__ = ["app"]
 app = celery_app
 SECONDS = float(os.environ.get("PACED_SECONDS", "1"))
 UNITS = int(os.environ.get("PACED_UNITS", "4"))
+ONLY = os.environ.get("PACED_ONLY", "")
 
 
 def _encode(path: Path, stage: str, unit: int, project: int) -> None:
@@ -37,7 +38,7 @@ def _encode(path: Path, stage: str, unit: int, project: int) -> None:
 
 
 def _paced(context: StageContext) -> None:
-    for unit in range(UNITS):
+    for unit in range(UNITS if ONLY in ("", context.stage) else 0):
 
         def build(path: Path, unit: int = unit) -> None:
             _encode(path, context.stage, unit, context.project.id)

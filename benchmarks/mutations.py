@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -81,21 +82,21 @@ def _with_worker(
 
 
 def _rows(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
-    counts = Counter((verdict.family, verdict.outcome) for verdict in verdicts)
-    families = sorted({name for name, _ in counts})
-    rows = [_row(name, counts, [name]) for name in families]
-    return [*rows, _row("all", counts, families)]
+    families = sorted({verdict.family for verdict in verdicts})
+    rows = [_row(name, [one for one in verdicts if one.family == name]) for name in families]
+    return [*rows, _row("all", verdicts)]
 
 
-def _row(title: str, counts: Counter[tuple[str, str]], names: Sequence[str]) -> dict[str, object]:
-    told = {
-        "a clear error": "error",
-        "a right result": "result",
-        "anything else": "bad",
+def _row(title: str, verdicts: Sequence[Verdict]) -> dict[str, object]:
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    return {
+        "family": title,
+        "a clear error": counts["error"],
+        "a right result": counts["result"],
+        "anything else": counts["bad"],
+        "median, s": round(statistics.median(verdict.seconds for verdict in verdicts), 2),
+        "slowest, s": round(max(verdict.seconds for verdict in verdicts), 2),
     }
-    row: dict[str, object] = {"family": title}
-    row |= {text: sum(counts[name, kind] for name in names) for text, kind in told.items()}
-    return row
 
 
 if __name__ == "__main__":

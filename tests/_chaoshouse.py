@@ -269,6 +269,8 @@ class House(Bench):
                     os.kill(pid, number)
 
     def close(self) -> None:
+        while self._due:  # nothing stays frozen, full or read-only
+            heapq.heappop(self._due)[2]()
         for caller in self.callers:
             caller.close()
         every = self.pids()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -219,7 +220,10 @@ class SmallDisk:
     def begin(self) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True)
         options = f"size={self.size},mode=755"
-        return _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self._folder))
+        made = _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self._folder))
+        if made:
+            atexit.register(self.end)
+        return made
 
     def fill(self) -> bool:
         for spare in (0, 1 << 16, 1 << 20):
@@ -233,6 +237,7 @@ class SmallDisk:
         _run("mount", "-o", f"remount,size={self.size}", str(self._folder))
 
     def end(self) -> None:
+        atexit.unregister(self.end)
         _run("umount", "-l", str(self._folder))
 
 

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -64,6 +65,7 @@ def case(house: Bench, world: World, seed: int, number: int) -> Verdict:
     what, send = kind(house, world, rng)
     verdict = Verdict(seed, number, f"message {kind.__name__}", what, "result")
     before = snapshot(world.outside)
+    began = time.monotonic()
     try:
         fault = _answer(send)
         if fault is not None:
@@ -78,6 +80,7 @@ def case(house: Bench, world: World, seed: int, number: int) -> Verdict:
         verdict.outcome, verdict.why = "bad", str(error)
     except Exception as error:  # noqa: BLE001 - a probe that fails is a bad case, not a broken suite
         verdict.outcome, verdict.why = "bad", f"afterwards: {type(error).__name__}: {error}"
+    verdict.seconds = time.monotonic() - began
     return verdict
 
 

@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from _crash import HOWS, Crash, How, Machine
 from _redis import RedisServer
 from _workers import ROOT, Bench, bench, until
-from app import batch, disk, playlist, settings
+from app import batch, disk, playlist, progress, settings
 from app.batch import End
 from app.celery_app import celery_app
 from app.cli import app as cli_app
@@ -502,6 +502,8 @@ def test_a_batch_cancelled_while_its_message_waits(client: redis.Redis) -> None:
     assert told is not None
     assert (told["status"], told["counts"]) == ("cancelled", {"cancelled": 4})
     assert {project(n).state().status for n in (1, 2, 3, 4)} == {"cancelled"}
+    last = progress.latest("batch:1") or {}
+    assert (last["code"], last["progress"], last["final"]) == ("batch_cancelled", 0, True)
     # its message is delivered after all
     assert batch.begin(1, task.id).run.running is False
     assert room.cancel(1) is False

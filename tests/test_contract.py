@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from _workers import Bench, bench, story, until
+from _workers import Bench, bench, story
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg]
 
@@ -430,21 +430,3 @@ def test_no_secret_of_an_error_reaches_anybody(house: Bench) -> None:
     )
     assert "SECRET" not in json.dumps(told)
     assert number
-
-
-def test_a_batch_goes_on_after_its_worker_was_killed(tmp_path: Path) -> None:
-    with bench(tmp_path) as house:
-        worker = house.start_worker(concurrency=1)
-        path = str(story(house.folder))
-        number = house.call(f"tell(create_batch([{path!r}, {path!r}], title='T').batch_id)")
-        house.call(f"batch_processing_task.delay(batch_id={number})")
-        projects = house.data / "projects"
-        until(lambda: "running" in _status(projects / "1"), 60, "the first project at work")
-        house.kill_worker(worker)
-        house.start_worker(concurrency=1)
-        told = house.call(f"tell(batch_processing_task.delay(batch_id={number}).get(timeout=100))")
-        assert told["counts"] == {"completed": 2}
-
-
-def _status(project: Path) -> str:
-    return str(json.loads((project / "project_state.json").read_text())["status"])

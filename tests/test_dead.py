@@ -438,7 +438,7 @@ def test_workers_that_die_again_and_again_make_a_dead_letter_that_says_so(worker
     assert (letter.code, letter.stage) == ("worker_lost", "thumbnail_generation")
     assert "died" in letter.message
     assert letter.rescues >= 3
-    until(lambda: statuses()[:-1] == ["completed"] * 3 + ["lost"] * 3, 20, "four tries are told of")
+    until(lambda: statuses()[:-1] == ["completed"] * 3 + ["lost"] * 3, 60, "four tries are told of")
     assert statuses()[-1] in ("lost", "failed")  # as much as its events said when it was closed
     plan.write_text("")
     assert workers.call(REPLAY) == [True]

@@ -251,7 +251,10 @@ def test_a_note_of_a_dead_process_goes_once_its_run_is_over() -> None:
     assert project.owner() is None
     project.begin_run(STAGE_ORDER)
     note(project, left)
+    half = project.folder / ".tmp-half"
+    half.touch()
     mend()
+    assert not half.exists()
     assert project.owner() == left, "a rescue has to know what it had in hand"
 
 

@@ -81,6 +81,19 @@ def test_only_what_was_made_counts_as_made_afterwards() -> None:
     ]  # fmt: skip
 
 
+def test_what_an_edit_made_outdated_stays_so() -> None:
+    project = finished(ended=ago(31))
+    with project.transaction() as state:
+        state.spec = state.spec.model_copy(update={"speed": 1.5})
+    run()
+    assert is_thin(project)
+    state = project.state()
+    assert dispatch.finished(project) is None
+    assert not project.sealed(state)
+    assert cleanup.is_made(project, state, "script_generation")
+    assert not cleanup.is_made(project, state, "asset_generation")
+
+
 def test_no_limit_by_age_and_a_limit_by_size() -> None:
     projects = [finished(ended=ago(days), size=100_000) for days in (3, 2, 1)]
     one = sum(path.stat().st_size for path in parts_of(projects[0]))
@@ -95,7 +108,10 @@ def test_what_is_not_finished_keeps_its_parts() -> None:
     with failed.transaction() as state:
         state.status = "failed"
     running.begin_run(["youtube_upload"])
-    assert run()["projects"] == 0
+    stray = running.path(f"render/segment/{9:020x}.mp4")
+    stray.write_bytes(b"x")
+    assert run() == {"projects": 0, "bytes": 0, "left": 0}
+    assert stray.exists()
     assert not is_thin(failed)
     assert not is_thin(running)
 

@@ -18,7 +18,7 @@ import _mutants
 from _messages import Guest
 from _mutations import FAMILIES, SECRET, World, case, leaked, repair, snapshot
 from _redis import RedisServer
-from app import pipeline
+from app import messages, pipeline
 from app.errors import InputError, StateError
 
 SEED = 20261122
@@ -136,6 +136,11 @@ def test_half_a_surrogate_pair_in_a_state_can_be_read_by_nobody(world: World) ->
         (world.victim / name).write_bytes(_mutants.checked(document))
     with pytest.raises(StateError, match="surrogates"):
         pipeline.status(2)
+
+
+def test_a_message_whose_facts_a_state_has_lost_is_told_all_the_same() -> None:
+    assert messages.text("script_done", "en") == messages.text("script_done", "en", scenes="?")
+    assert "12" in messages.text("script_done", "en", scenes=12)
 
 
 @pytest.mark.acceptance

@@ -395,3 +395,52 @@ def test_nothing_starves(house: Bench) -> None:
     assert house.redis.llen("video_generation\x06\x169") == 1
     house.start_worker("maintenance")
     until(lambda: house.redis.llen("video_generation") == 1, 30, "it has become the most urgent")
+
+
+def test_what_a_caller_chained_behind_the_stages_is_not_lost_either(house: Bench) -> None:
+    first = worker(house)
+    number = new(house)
+    plan(house, "hang")
+    house.call(
+        f"""
+        ours = [t.si(project_id={number}) for t in (generate_script_task, generate_assets_task)]
+        theirs = debug_task.si()
+        whole = chain(*ours, theirs).apply_async()
+        tell(0)
+        """
+    )
+    until(hanging(house, number), 30, "the voice hangs")
+    house.call(f"joined = chain(generate_script_task.s(project_id={number}), theirs).apply_async()")
+    worker(house)
+    house.kill_worker(first)
+    told = house.call("tell([r.get(timeout=60)['queue'] for r in (whole, joined)])")
+    assert told == ["maintenance", "maintenance"]
+    until(lambda: quiet(house, number), 5, "nothing is left")
+    assert not list((house.data / f"projects/{number}/private").glob("after-*"))
+
+
+def test_a_caller_behind_a_failed_run_hears_of_it(house: Bench) -> None:
+    worker(house)
+    number = new(house)
+    plan(house, *["die"] * 9)
+    house.call(
+        f"""
+        caller = chain(generate_script_task.s(project_id={number}), generate_assets_task.s(),
+                       debug_task.si()).apply_async()
+        """
+    )
+    assert outcome(house) == ["PermanentError", "worker_lost"]
+
+
+def test_links_that_name_the_project_themselves_are_one_run(house: Bench) -> None:
+    worker(house)
+    number = new(house)
+    house.call(
+        f"""
+        ours = [t.si(project_id={number}) for t in (generate_script_task, generate_assets_task)]
+        caller = chain(*ours).apply_async()
+        """
+    )
+    assert outcome(house) == "completed"
+    assert state(house, number)["run"]["number"] == 1
+    assert "rescued" not in history(house, number)

@@ -64,4 +64,11 @@ _TEXTS: dict[str, dict[Language, str]] = {
 
 def text(code: str, language: Language, **facts: object) -> str:
     """Return the message of `code` with its facts filled in."""
-    return _TEXTS[code][language].format(**facts)
+    return _TEXTS[code][language].format_map(_Facts(facts))
+
+
+class _Facts(dict[str, object]):
+    """Facts of a message; one that a project's state no longer has must not end a run."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"

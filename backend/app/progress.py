@@ -142,8 +142,20 @@ def reset(project_id: int | str, waiting: dict[str, Any]) -> None:
 
 def latest(project_id: int | str) -> dict[str, Any] | None:
     """Return the latest event of a channel, or None."""
-    text = connection.quick().get(_keys(channel(project_id))[0])
-    return json.loads(text) if isinstance(text, str) else None
+    return _event(connection.quick().get(_keys(channel(project_id))[0]))
+
+
+def _event(text: object) -> dict[str, Any] | None:
+    """Return an event as kept or published; None for what is none, whoever wrote it."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    numbers = [found.get("seq"), found.get("run", 0)]
+    whole = all(isinstance(number, int) and 0 <= number < 10**18 for number in numbers)
+    return found if whole else None
 
 
 def subscribe(
@@ -186,8 +198,11 @@ def subscribe(
 def _latest_or(
     client: redis.Redis, name: str, known: Callable[[], dict[str, Any] | None]
 ) -> dict[str, Any] | None:
-    text = client.get(_keys(name)[0])
-    return json.loads(text) if isinstance(text, str) else known()
+    try:
+        kept = _event(client.get(_keys(name)[0]))
+    except redis.ResponseError:  # the key holds another kind of value
+        kept = None
+    return known() if kept is None else kept
 
 
 def _next(
@@ -197,8 +212,7 @@ def _next(
     try:
         message = pubsub.get_message(timeout=idle)
         if message is not None and message["type"] == "message":
-            event: dict[str, Any] = json.loads(message["data"])
-            return event
+            return _event(message["data"])
         return _latest_or(client, name, lambda: None)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         log.debug("progress connection lost: %s", error)

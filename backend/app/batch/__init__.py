@@ -7,7 +7,7 @@ with each project that ends, and can be rebuilt from `ended.jsonl`. Knows neithe
 from __future__ import annotations
 
 from app.batch.creating import MAKING, create, sweep_unfinished
-from app.batch.entries import entry, fact, failed
+from app.batch.entries import entry, fact, failed, in_hand
 from app.batch.folder import (
     FILE,
     TERMINAL,
@@ -52,6 +52,7 @@ __all__ = [
     "fact",
     "failed",
     "flies",
+    "in_hand",
     "load",
     "look",
     "mark_running",

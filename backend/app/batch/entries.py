@@ -20,6 +20,12 @@ def failed(batch: Batch) -> tuple[int, ...]:
     )
 
 
+def in_hand(project_id: int) -> bool:
+    """Tell whether a run of a project is on its way, or its end is still to be told."""
+    project = Project(settings.get().projects_dir / str(project_id), project_id)
+    return project.active() and project.folder.exists()
+
+
 def entry(project_id: int) -> dict[str, Any]:
     """Return what the folder of a project says became of it."""
     found = {"project_id": project_id, "status": "failed", "video_url": None}

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app import disk, settings
-from app.batch.entries import failed
+from app.batch.entries import failed, in_hand
 from app.batch.folder import TERMINAL, Batch, BatchRun, folder_of, load, locked, mark, marker, save
 from app.models import ErrorFact
 from app.project import check_id
@@ -153,7 +153,8 @@ def _take(batch: Batch, work: Work) -> tuple[int, ...]:
         project_id = batch.todo[work.next]
         work.next += 1
         if project_id not in work.skip and project_id not in work.flying:
-            work.flying[project_id] = run_number(project_id)
+            # a run on its way is joined: its end is this run's, too
+            work.flying[project_id] = run_number(project_id) - in_hand(project_id)
             begun.append(project_id)
     return tuple(begun)
 

@@ -7,27 +7,40 @@ ids, so a caller's own `.get()` returns without a second run and without a worke
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from celery.canvas import signature
+
+from app import disk
 from app.celery_app import celery_app
 from app.errors import Cancelled, InternalError, ReelchainError, rebuild
 from app.models import Stage
-from app.project import STAGE_ORDER, ProjectState
+from app.project import STAGE_ORDER, Project, ProjectState
+from app.tasks._links import Links
 
 
-def answer(state: ProjectState, *, upto: Stage | None = None, but: str = "") -> None:
+def answer(
+    project: Project, state: ProjectState, *, upto: Stage | None = None, but: str = ""
+) -> None:
     """Answer those whose stage is done; when the run is over, all others as well.
 
     Args:
-        state: The project's state; a second answer to the same caller changes nothing.
+        project: The project.
+        state: Its state; a second answer to the same caller changes nothing.
         upto: The stage done just now, while the run goes on.
         but: A task id that gets its answer elsewhere.
     """
     due = [task_id for task_id in state.callers if task_id != but]
     if upto is not None:  # those of the stages before were answered as these were done
         due = [task_id for task_id in due if state.callers[task_id] == upto]
-    for task_id in _unanswered(due):
-        _answer(state, task_id, state.callers[task_id], upto)
+    unanswered = _unanswered(due)
+    for task_id in due:
+        if task_id in unanswered:
+            _answer(project, state, task_id, upto)
+        else:  # by Celery, which also sent what comes behind
+            disk.unlink(_rest_file(project, task_id))
 
 
 def _unanswered(task_ids: list[str]) -> list[str]:
@@ -43,12 +56,53 @@ def _is_final(backend: Any, raw: Any) -> bool:
     return raw is not None and backend.decode_result(raw)["status"] in ("SUCCESS", "FAILURE")
 
 
-def _answer(state: ProjectState, task_id: str, stage: Stage, upto: Stage | None) -> None:
+def _answer(project: Project, state: ProjectState, task_id: str, upto: Stage | None) -> None:
     backend: Any = celery_app.backend
+    stage = state.callers[task_id]
     if STAGE_ORDER.index(stage) <= _reached(state, upto):
-        backend.store_result(task_id, state.result(stage), "SUCCESS")
+        result = state.result(stage)
+        # before the answer: who dies between the two sends it twice rather than never
+        _send_rest(project, task_id, result)
+        backend.store_result(task_id, result, "SUCCESS")
     elif state.run.ended and (error := outcome(state)) is not None:
+        for link in _rest(project, task_id):
+            backend.mark_as_failure(link["options"]["task_id"], error)
         backend.mark_as_failure(task_id, error)
+    disk.unlink(_rest_file(project, task_id))
+
+
+# -- what a caller chained behind our stages ------------------------------------------------
+
+
+def keep_rest(project: Project, links: Links) -> None:
+    """Keep a caller's own tasks behind our last stage, in case another worker has to send them."""
+    if links.rest:
+        path = _rest_file(project, links.last)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        disk.write_json(path, links.rest)
+
+
+def _send_rest(project: Project, task_id: str, result: dict[str, Any]) -> None:
+    rest = _rest(project, task_id)
+    if rest:
+        following: Any = signature(rest.pop(), app=celery_app)
+        following.apply_async((result,), chain=rest or None)
+
+
+def _rest(project: Project, task_id: str) -> list[Any]:
+    try:
+        found = json.loads(_rest_file(project, task_id).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _rest_file(project: Project, task_id: str) -> Path:
+    # a caller may choose any id
+    return project.folder / "private" / f"after-{disk.digest(task_id)[:24]}.json"
+
+
+# -- what became of a run ---------------------------------------------------------------------
 
 
 def _reached(state: ProjectState, upto: Stage | None) -> int:

@@ -10,9 +10,8 @@ from celery import signals
 
 from app.errors import ReelchainError
 from app.models import Stage
-from app.tasks import batch, dispatch
-from app.tasks._context import DEFINITIONS, open_project
-from app.tasks._stage import stage_of
+from app.tasks import _links, batch, dispatch
+from app.tasks._context import open_project
 
 
 @signals.before_task_publish.connect
@@ -29,11 +28,11 @@ def _before(sender: str = "", body: Any = None, headers: Any = None, **_: Any) -
             later = bool(headers.get("eta") or headers.get("expires"))
             failed_only = bool(named.get("failed_only"))
             batch.announce(batch_id, headers["id"], failed_only=failed_only, later=later)
-        elif sender in {definition.task_name for definition in DEFINITIONS.values()}:
-            _mark_stage(sender, positional, named, embed, headers)
+        elif (stage := _links.stage_of(sender)) is not None:
+            _mark_stage(stage, positional, named, embed, headers)
 
 
-def _mark_stage(sender: str, positional: Any, named: Any, embed: Any, headers: Any) -> None:
+def _mark_stage(stage: Stage, positional: Any, named: Any, embed: Any, headers: Any) -> None:
     if positional:
         _mark_link(positional[0], headers)
     elif "project_id" in named:
@@ -41,8 +40,8 @@ def _mark_stage(sender: str, positional: Any, named: Any, embed: Any, headers: A
         headers["project"] = project.id
         run = named.get("run")
         if run is None and not headers.get("retries"):
-            stages = _stages(sender, embed, headers)
-            run = dispatch.announce(project, list(stages.values()), stages)
+            links = _links.read(headers["id"], stage, (embed or {}).get("chain"))
+            run = dispatch.announce(project, links)
             if run is not None:
                 dispatch.tell_queued(project)
         if run is not None:
@@ -55,18 +54,6 @@ def _mark_link(previous: Any, headers: Any) -> None:
         headers["project"] = previous["project_id"]
         if headers.get("parent_id") and isinstance(previous.get("run"), int):
             headers["run"] = previous["run"]
-
-
-def _stages(sender: str, embed: Any, headers: Any) -> dict[str, Stage]:
-    """Return task id → stage of the links of the chain that is being sent."""
-    found: dict[str, Stage] = {}
-    rest = reversed((embed or {}).get("chain") or [])
-    links = [(headers["id"], sender), *((x["options"]["task_id"], x["task"]) for x in rest)]
-    for task_id, name in links:
-        stage = stage_of(name)
-        if stage is not None:
-            found[task_id] = stage
-    return found
 
 
 @signals.after_task_publish.connect

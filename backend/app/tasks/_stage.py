@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from celery import Task
+from celery import Task, signals
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from app import disk, errors, logs, messages, progress, records
@@ -21,7 +21,7 @@ from app.errors import InputError, QuotaError, ReelchainError, StateError
 from app.models import ErrorFact, Stage
 from app.project import STAGE_ORDER, Outdated, Project, ProjectState, now
 from app.project import owner as owners
-from app.tasks import _callers, dispatch
+from app.tasks import _callers, _links, dispatch
 from app.tasks._context import (
     DEFINITIONS,
     LONGEST_WAIT,
@@ -169,7 +169,7 @@ class _Message:
                 result = JOINED
             if not isinstance(result, str):
                 return result
-            if self.project.join(chain_callers(self.task, self.definition)):
+            if self._join():
                 log.info("left to run %s of the project", self.project.state().run.number)
                 return None
             if self.bound:
@@ -177,6 +177,11 @@ class _Message:
         raise errors.ServiceError(
             "project_contended", "The project changed hands too often.", "Run it again."
         )
+
+    def _join(self) -> bool:
+        links = _links_of(self.task, self.definition.stage)
+        _callers.keep_rest(self.project, links)
+        return self.project.join(links.callers)
 
     def _turn(self) -> dict[str, Any] | Joined | None:
         try:
@@ -192,12 +197,12 @@ class _Message:
         except _Waits:
             return None
         except ReelchainError:
-            dispatch.settle(self._fresh())
+            _settle_later(self.task, self._fresh())
             raise
         except OSError as fault:  # not even the lock's note could be written
             raise errors.describe(fault) from None
         if verdict != JOINED and execution.state.run.ended:
-            dispatch.settle(self._fresh())
+            _settle_later(self.task, self._fresh())
         return verdict
 
     def _fresh(self) -> Project:
@@ -214,7 +219,7 @@ class _Message:
     def _called_off(self, why: str) -> dict[str, Any] | Joined | None:
         if why == "drain":
             log.info("handed over to another worker")
-            self.project.join(chain_callers(self.task, self.definition))
+            self._join()
             dispatch.hand_over(self._fresh(), self._number())
             return None
         return self._outdated()
@@ -240,20 +245,31 @@ class _Message:
         return state.result(self.definition.stage)
 
 
-def chain_callers(task: Task[Any, dict[str, Any]], definition: StageDefinition) -> dict[str, Stage]:
-    """Return task id → stage of a message and of the stage links that follow it in its chain."""
-    found = {str(task.request.id): definition.stage}
-    links: list[Any] = list(task.request.chain or [])
-    for link in reversed(links):
-        stage = stage_of(link["task"])
-        if stage is not None:
-            found[link["options"]["task_id"]] = stage
-    return found
+_ended: dict[str, Project] = {}
+"""Task id → project whose run that task has ended, until Celery is done with the task."""
 
 
-def stage_of(task_name: str) -> Stage | None:
-    """Return the stage that a task does, or None."""
-    return next((d.stage for d in DEFINITIONS.values() if d.task_name == task_name), None)
+def _settle_later(task: Task[Any, Any], project: Project) -> None:
+    """See to what follows a run's end once Celery has stored the result and sent what comes behind.
+
+    Whoever dies before leaves the project's marker, and the watchdog sees to it.
+    """
+    if task.request.called_directly:
+        dispatch.settle(project)
+    else:
+        _ended[str(task.request.id)] = project
+
+
+@signals.task_postrun.connect
+def _settle_now(task_id: str = "", **_: Any) -> None:
+    project = _ended.pop(task_id, None)
+    if project is not None:
+        dispatch.settle(project)
+
+
+def _links_of(task: Task[Any, dict[str, Any]], stage: Stage) -> _links.Links:
+    chain: Any = task.request.chain
+    return _links.read(str(task.request.id), stage, chain)
 
 
 # -- one execution ---------------------------------------------------------------------------
@@ -298,11 +314,12 @@ class _Execution:
             return False
         if bound and run is not None and run <= current.number:
             return False
-        callers = chain_callers(self.task, self.definition)
+        links = _links_of(self.task, self.stage)
+        _callers.keep_rest(self.project, links)
         seen = dispatch.latest_run(self.project.id)
         at_least = max(seen, (run or 1) - 1)
-        stages = list(callers.values())
-        self.project.begin_run(stages, at_least=at_least, callers=callers)
+        stages = list(links.callers.values())
+        self.project.begin_run(stages, at_least=at_least, callers=links.callers)
         self.state = self.project.state()
         return True
 
@@ -487,7 +504,12 @@ class _Execution:
         if self.state.run.ended:
             self.project.leave(None)
         else:
-            _callers.answer(self.state, upto=self.stage, but=self.request.id or "")
+            try:
+                _callers.answer(
+                    self.project, self.state, upto=self.stage, but=self.request.id or ""
+                )
+            except Exception as error:  # noqa: BLE001 - the stage is done; the run's end answers all
+                log.warning("callers of %s not answered yet: %s", self.stage, error)
         self._say_done(last=self.state.run.ended, status=self.state.status)
 
     def _say_done(self, *, last: bool, status: str) -> None:

@@ -25,12 +25,10 @@ from app import disk, messages, progress
 from app.batch import TERMINAL, Batch, End, Step, load, outcome
 from app.celery_app import celery_app
 from app.errors import NotFoundError, ReelchainError, ServiceError
-from app.project import Project
 from app.tasks import dispatch, watchdog
-from app.tasks._context import open_project, projects_dir
+from app.tasks._context import open_project
 
 __all__ = [
-    "FILE",
     "Batch",
     "batch_processing_task",
     "cancel",
@@ -44,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _own = threading.local()
 """`cancelling`: the project that this thread cancels; it hears of that end anyway."""
+
+_said: dict[int, str] = {}
+"""Batch → what was last said to be wrong with it."""
 
 REPAIR_SECONDS = 0.5
 """Longest time that a repair goes on for one batch; the next round goes on from there."""
@@ -151,7 +152,7 @@ def _begin(project_id: int, batch: Batch) -> End | None:
     """Start one project, or give it up where the run was stopped."""
     if not batch.run.stopped:
         return _send(project_id, batch)
-    if _in_hand(project_id):  # somebody runs it by hand: that is no business of ours
+    if folder.in_hand(project_id):  # somebody runs it by hand: that is no business of ours
         return End(project_id, "cancelled", at_once=True)
     return _cancelled(project_id)
 
@@ -232,7 +233,7 @@ def _started_anew(batch: Batch) -> list[int]:
         return []
     found = []
     for project_id in batch.todo:
-        if _in_hand(project_id):
+        if folder.in_hand(project_id):
             with contextlib.suppress(ReelchainError):
                 if open_project(project_id).state().status not in TERMINAL:
                     found.append(project_id)
@@ -252,7 +253,7 @@ def _answer(task_id: str, facts: dict[str, Any]) -> None:
 def _tell(now: Step) -> None:
     done, total = now.work.done, len(now.batch.todo)
     facts = {
-        "progress": int(100 * done / max(total, 1)),
+        "progress": int(100 * (done - now.work.ended.get("cancelled", 0)) / max(total, 1)),
         "message": messages.text("batch_running", "en", done=done, total=total),
         "code": "batch_running",
         "status": "running",
@@ -277,9 +278,10 @@ def _done_event(batch: Batch, counts: dict[str, int], status: str) -> dict[str, 
     told = {name: counts.get(name, 0) for name in ("completed", "failed", "cancelled")}
     stopped = batch.run.stopped and told["cancelled"]
     code = f"batch_{batch.run.stopped.replace('failed', 'stopped')}" if stopped else "batch_done"
+    made = int(99 * told["completed"] / max(len(batch.projects), 1))
     return {
         **_base(batch),
-        "progress": 100,
+        "progress": made if status == "cancelled" else 100,
         "message": messages.text(code, "en", **told),
         "code": code,
         "status": status,
@@ -321,7 +323,9 @@ def repair(full: bool) -> None:
         except NotFoundError:
             folder.unmark(number)
         except (ReelchainError, OperationalError, redis.RedisError, OSError) as error:
-            log.warning("batch %s could not be looked after: %s", number, error)
+            if _said.get(number) != str(error):  # each second the same is no news
+                log.warning("batch %s could not be looked after: %s", number, error)
+            _said[number] = str(error)
 
 
 def _mend(number: int, *, wait: float | None, seconds: float) -> None:
@@ -329,8 +333,7 @@ def _mend(number: int, *, wait: float | None, seconds: float) -> None:
     with folder.sending(number, alone=True, wait=wait):
         now = folder.look(number)
         cancelled = now.batch.run.stopped == "cancelled"
-        lost = [p for p in now.work.flying if not _in_hand(p)]
-        ended = [] if cancelled else [e for p in lost if (e := _take_up(now, p))]
+        ended = [] if cancelled else _take_up_lost(now, seconds)
     if not now.batch.run.running:
         folder.unmark(number)
         return
@@ -340,16 +343,16 @@ def _mend(number: int, *, wait: float | None, seconds: float) -> None:
         _advance(number, ended, seconds=seconds)
 
 
-def _in_hand(project_id: int) -> bool:
-    """Tell whether a run of a project is on its way, or its end is still to be told."""
-    project = Project(projects_dir() / str(project_id), project_id)
-    return project.active() and project.folder.exists()
-
-
-def _take_up(now: Step, project_id: int) -> End | None:
-    """Send a project again whose sender died, or return its end that nobody told."""
-    end = _verdict(project_id, before=now.work.flying[project_id])
-    return end or _begin(project_id, now.batch)
+def _take_up_lost(now: Step, seconds: float) -> list[End]:
+    """Send the projects whose sender died; return the ends that nobody told."""
+    deadline = time.monotonic() + seconds
+    ended = []
+    for project_id, before in now.work.flying.items():
+        if folder.in_hand(project_id) or time.monotonic() > deadline:
+            continue
+        end = _verdict(project_id, before=before) or _begin(project_id, now.batch)
+        ended += [end] if end else []
+    return ended
 
 
 dispatch.run_over.append(_project_ended)

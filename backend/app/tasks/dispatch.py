@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from app.project import EDIT, STAGE_ORDER, Outdated, Project, ProjectState
 from app.project import owner as owners
 from app.tasks import _callers
 from app.tasks._context import DEFINITIONS, is_made
+from app.tasks._links import Links
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def publish(project: Project, run: int, *, task_id: str | None = None) -> AsyncR
     return result
 
 
-def announce(project: Project, stages: Sequence[Stage], callers: Mapping[str, Stage]) -> int | None:
+def announce(project: Project, links: Links) -> int | None:
     """Begin the run of a chain or lone task that a caller is just sending by himself.
 
     Returns:
@@ -132,8 +133,10 @@ def announce(project: Project, stages: Sequence[Stage], callers: Mapping[str, St
     """
     state = project.state()
     if state.run.number and not state.run.ended:
-        return None
-    return _begin_run(project, stages, callers=callers)
+        # a further link of the run's own chain, if it names the project itself (`.si`)
+        return state.run.number if next(iter(links.callers)) in state.callers else None
+    _callers.keep_rest(project, links)
+    return _begin_run(project, list(links.callers.values()), callers=links.callers)
 
 
 def hand_over(project: Project, run: int) -> None:
@@ -172,7 +175,7 @@ def settle(project: Project) -> None:
         state = project.state()
         if state.run.number and not state.run.ended:
             return
-        _callers.answer(state)
+        _callers.answer(project, state)
         over = state.status in ("completed", "failed", "cancelled")
         for hook in run_over:
             hook(project.id, over)

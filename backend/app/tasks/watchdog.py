@@ -29,7 +29,8 @@ from app.project import ACTIVE, EDIT, WORK, Outdated, Owner, Project, ProjectSta
 from app.project import owner as owners
 from app.tasks import _request, _turn, dispatch
 from app.tasks._context import open_project, projects_dir
-from app.tasks._stage import fact_of, fail, stage_of, time_limit
+from app.tasks._links import stage_of
+from app.tasks._stage import fact_of, fail, time_limit
 
 log = logging.getLogger(__name__)
 
