@@ -88,7 +88,8 @@ class Faults:
         fault = Fault(kind, clock - self.began, clock)
         self.done.append(fault)
         getattr(self, f"_do_{kind}")(fault)
-        fault.until = max(fault.until, fault.clock)
+        # on a busy machine the blow itself takes its time
+        fault.until = max(fault.until, time.monotonic())
         return fault
 
     def aim(self) -> None:
@@ -187,10 +188,11 @@ class Faults:
     def _shoot(self, fault: Fault, media: list[Process]) -> None:
         victim = media[int(self.chance.random() * len(media))]
         clock = time.monotonic()
-        fault.clock, fault.at, fault.until = clock, clock - self.began, clock
+        fault.clock, fault.at = clock, clock - self.began
         fault.victims = self.house.at_work()
         fault.text = f"kill -9 of FFmpeg {victim[0]}"
         self._kill([victim])
+        fault.until = time.monotonic()
 
     def _do_all(self, fault: Fault) -> None:
         away = self.chance.uniform(0.1, 1)

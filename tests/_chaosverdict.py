@@ -22,7 +22,8 @@ from _chaosparts import Process
 from app import disk
 
 SLACK = 0.5
-"""Seconds after a build in which its file is made durable and recorded: a fault there costs it too."""
+"""Seconds after a build in which its file is made durable and recorded: a fault there costs it too.
+As much before it: what ends a fault comes a little late."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Story:
         unexplained = [
             f"{span.name} of project {span.project}, run {span.run}, pid {span.owner[0]}"
             for span in lost
-            if not any(f.clock <= span.end + SLACK and f.until >= span.begin for f in blows)
+            if not any(f.clock <= span.end + SLACK and f.until >= span.begin - SLACK for f in blows)
         ]
         return lost, unexplained
 

@@ -252,7 +252,7 @@ def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
         if not child:
             signal.pause()
     try:
-        with disk.lock(path, wait=0):
+        with disk.lock(path, wait=5):
             pass
     finally:
         os.kill(child, signal.SIGKILL)

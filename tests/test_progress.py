@@ -18,7 +18,7 @@ import redis
 
 from _processes import in_processes
 from _redis import RedisServer, free_port, until
-from app import progress, settings
+from app import connection, progress, settings
 
 pytestmark = pytest.mark.redis
 

@@ -870,7 +870,8 @@ def test_what_earlier_versions_left_goes(project: Project) -> None:
     for n in range(3):
         workshop.make(f"assets/{n}.wav", n)
     project.path("assets/1.wav").unlink()
-    project.keep_only(ASSETS, {"assets/0.wav"})
+    with project.transaction() as state:
+        project.keep_only(state, ASSETS, {"assets/0.wav"})
     assert set(project.state().stage(ASSETS).artifacts) == {"assets/0.wav"}
     assert [p.name for p in (project.folder / "assets").iterdir()] == ["0.wav"]
 

@@ -60,7 +60,8 @@ def _complete(project: Project, _built: list[str]) -> None:
 
 
 def _keep(project: Project, _built: list[str]) -> None:
-    project.keep_only(ASSETS, {PICTURE})
+    with project.transaction() as state:
+        project.keep_only(state, ASSETS, {PICTURE})
 
 
 def _adopt(project: Project, _built: list[str]) -> None:

@@ -194,10 +194,13 @@ class Project:
         return state
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[ProjectState]:
+    def transaction(self, *, durable: bool = True) -> Iterator[ProjectState]:
         """Change the state: read under a lock, let the caller change it, write it durably.
 
         An exception inside leaves the file as it was.
+
+        Args:
+            durable: False for what may be forgotten in a power cut: not forced to the disk.
 
         Raises:
             Outdated: The handle commits for a run (`claim`) that is over or was taken over from.
@@ -210,7 +213,7 @@ class Project:
                 self._keep_damaged(damage)
             yield state
             state.updated_at = now()
-            self._write(state, rotate=damage is None)
+            self._write(state, rotate=damage is None, durable=durable)
 
     def _keep_damaged(self, damage: str) -> None:
         current = self.folder / STATE
@@ -225,19 +228,21 @@ class Project:
             f"the damaged file is kept as {kept}.",
         )
 
-    def _write(self, state: ProjectState, *, rotate: bool) -> None:
+    def _write(self, state: ProjectState, *, rotate: bool, durable: bool = True) -> None:
         current = self.folder / STATE
         aside = disk.temporary(current)
         try:
             disk.write(aside, encode(state))
-            disk.fsync(aside)
-            if rotate:
+            if durable:
+                disk.fsync(aside)
+            if rotate and durable:  # the generation before stays one that is on the disk
                 self._keep_previous(current)
             disk.rename(aside, current)
         except BaseException:
             disk.unlink(aside)
             raise
-        disk.fsync(self.folder)
+        if durable:
+            disk.fsync(self.folder)
 
     def _keep_previous(self, current: Path) -> None:
         previous = self.folder / PREVIOUS
@@ -280,7 +285,8 @@ class Project:
             try:
                 if purpose != EDIT:
                     self._write_note(owner.me(purpose))
-                    self._sweep()
+                    if before is None or before.purpose not in ("sending", "queued"):
+                        self._sweep()  # the run's first, or after one who died at it
                 yield before
             finally:
                 if purpose != EDIT or self._left != before:
@@ -600,16 +606,18 @@ class Project:
         except OSError:
             return False
 
-    def keep_only(self, stage: Stage, names: set[str]) -> None:
-        """Drop what earlier versions of the project left in a finished stage."""
-        gone = set(self.state().stage(stage).artifacts) - names
-        if not gone:
-            return
-        for name in gone:
+    def keep_only(self, state: ProjectState, stage: Stage, names: set[str]) -> None:
+        """Drop what earlier versions of the project left in a finished stage.
+
+        Args:
+            state: The state of a transaction; the records go from it.
+            stage: The stage.
+            names: What stays.
+        """
+        artifacts = state.stage(stage).artifacts
+        for name in set(artifacts) - names:
             disk.unlink(self.path(name))
-        with self.transaction() as state:
-            for name in gone:
-                state.stage(stage).artifacts.pop(name, None)
+            del artifacts[name]
 
     def path(self, name: str) -> Path:
         """Return the absolute path of a name inside the project.

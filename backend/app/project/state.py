@@ -101,7 +101,9 @@ class ProjectState(BaseModel):
 
     def stage(self, stage: Stage) -> StageState:
         """Return the stage's part, made on first use."""
-        return self.stages.setdefault(stage, StageState())
+        if stage not in self.stages:
+            self.stages[stage] = StageState()
+        return self.stages[stage]
 
     def result(self, stage: Stage) -> dict[str, Any]:
         """Return what the task of `stage` returns: ids and small facts only."""

@@ -158,9 +158,9 @@ class StageContext:
         """Return the project's state, read anew."""
         return self.project.state()
 
-    def finish(self) -> None:
-        """Drop what this stage made for earlier versions of the project."""
-        self.project.keep_only(self.stage, self._touched)
+    def drop_rest(self, state: ProjectState) -> None:
+        """Drop what this stage made for earlier versions of the project, in a transaction."""
+        self.project.keep_only(state, self.stage, self._touched)
 
 
 def projects_dir() -> Path:
@@ -189,20 +189,13 @@ def inputs_of(project: Project, state: ProjectState, stage: Stage) -> str:
     return disk.digest({"spec": feeding, "made": made, "source": source, "version": version})
 
 
-def is_made(project: Project, state: ProjectState, stage: Stage, *, whole: bool = True) -> bool:
-    """Tell whether a stage is complete, from today's inputs, with every file as recorded.
-
-    Args:
-        project: The project.
-        state: Its state.
-        stage: The stage.
-        whole: False trusts the files: somebody has read them a moment ago.
-    """
+def is_made(project: Project, state: ProjectState, stage: Stage) -> bool:
+    """Tell whether a stage is complete, from today's inputs, with every file as recorded."""
     part = state.stage(stage)
     return (
         part.status == "completed"
         and part.inputs == inputs_of(project, state, stage)
-        and (not whole or all(project.intact(artifact) for artifact in part.artifacts.values()))
+        and all(project.intact(artifact) for artifact in part.artifacts.values())
     )
 
 

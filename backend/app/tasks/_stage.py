@@ -365,7 +365,6 @@ class _Execution:
             context = self._context(turn)
             self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
             self.definition.work(context)
-            context.finish()
             turn.check()
             return self._complete(context)
 
@@ -375,7 +374,8 @@ class _Execution:
         # a moment ago the messages before this one saw to theirs; only the last is looked at again
         seen = stages[: stages.index(self.stage)][:-1] if self.stage in stages else []
         for stage in before:
-            if not is_made(self.project, self.state, stage, whole=stage not in seen):
+            made = self.state.stage(stage).status == "completed"
+            if not made or (stage not in seen and not is_made(self.project, self.state, stage)):
                 name = DEFINITIONS[stage].task_name.rpartition(".")[2]
                 error = InputError(
                     "stage_order",
@@ -385,7 +385,7 @@ class _Execution:
                 raise wrapper(error) if wrapper else error
 
     def _begin(self) -> None:
-        with self.project.transaction() as state:
+        with self.project.transaction(durable=False) as state:
             part = state.stage(self.stage)
             part.status, part.error, part.started_at = "running", None, now()
             part.finished_at, part.warnings = None, []
@@ -486,6 +486,7 @@ class _Execution:
     def _commit(self, context: StageContext | None = None, seconds: float = 0.0) -> None:
         with self.project.transaction() as state:
             if context is not None:
+                context.drop_rest(state)
                 part = state.stage(self.stage)
                 part.status, part.finished_at, part.seconds = "completed", now(), seconds
                 part.warnings = context.warnings

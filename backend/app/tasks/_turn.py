@@ -74,33 +74,31 @@ class Turn:
         self._owner = f"{host()}:{os.getpid()}:{facts.get('task')}"
         self._why: Why | None = None
         self._called = 0.0
-        self._over = threading.Event()
         self._stop = threading.Event()
         self._open = 0
         self._main = threading.current_thread() is threading.main_thread()
         self._before: dict[signal.Signals, Any] = {}
-        self._thread: threading.Thread | None = None
+        self._renewed = 0.0
 
     def __enter__(self) -> Self:
-        if lease.hold(self._project.id, self._owner, self._facts) == "taken":
+        # where the lock says who works, the lease is only told, and a short turn need not be
+        if not settings.get().shared_locks and not self._renew():
             raise CalledOff("lost")
         if self._main:
             self._before = {
                 CALL: signal.signal(CALL, self._interrupt),
                 SOFT_LIMIT: signal.signal(SOFT_LIMIT, self._time_is_up),
             }
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._thread.start()
+        _pulse().serve(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
         # before the handlers go: by default the signal it sends would end the process
-        if self._thread is not None:
-            self._thread.join()
+        _pulse().leave(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        lease.release(self._project.id, self._owner)
+        if self._renewed:
+            lease.release(self._project.id, self._owner)
 
     @property
     def called_off(self) -> bool:
@@ -164,37 +162,33 @@ class Turn:
             self._stop.set()
             log.info("the turn is called off: %s", why)
 
-    def _beat(self) -> None:
-        renewed = time.monotonic()
-        while not self._over.wait(BEAT):
-            with contextlib.suppress(OSError):
-                self._look()
-            moment = time.monotonic()
-            if moment - renewed >= settings.get().lease_seconds / 3:
-                renewed = moment
-                self._renew()
-            if self._why is not None:
-                self._press(moment)
-
-    def _look(self) -> None:
-        standing = self._project.standing(self._run)
-        if standing == "lost":
-            self._call_off("lost")
-        elif standing == "cancelled":
-            self._call_off("cancelled")
-        elif draining():
-            self._call_off("drain")
-
-    def _renew(self) -> None:
+    def look(self) -> None:
+        """See whether the turn still counts, and press its thread if it does not."""
         with contextlib.suppress(OSError):
-            self._project.beat()
-        if lease.hold(self._project.id, self._owner, self._facts) == "taken":
-            self._call_off("lost")
+            standing = self._project.standing(self._run)
+            if standing == "lost":
+                self._call_off("lost")
+            elif standing == "cancelled":
+                self._call_off("cancelled")
+            elif draining():
+                self._call_off("drain")
+        if self._why is not None:
+            self._press(time.monotonic())
+
+    def renew(self) -> None:
+        """Tell the others that we are at it, if that is due."""
+        if time.monotonic() - self._renewed >= settings.get().lease_seconds / 3:
+            with contextlib.suppress(OSError):
+                self._project.beat()
+            if not self._renew():
+                self._call_off("lost")
+
+    def _renew(self) -> bool:
+        self._renewed = time.monotonic()
+        return lease.hold(self._project.id, self._owner, self._facts) != "taken"
 
     def _press(self, moment: float) -> None:
         """Interrupt the stage's thread again and again, at last with its whole process."""
-        if self._over.is_set():
-            return
         if self._why != "time_limit" and moment - self._called > PATIENCE:
             log.warning("the work can't be interrupted; its process ends")
             self._project.disown()
@@ -202,6 +196,51 @@ class Turn:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._main:
             signal.pthread_kill(_main_ident(), CALL)
+
+
+class _Pulse:
+    """The thread of this process that looks after its turns; one serves them all."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._turns: list[Turn] = []
+        self._lock = threading.Lock()
+        self._some = threading.Event()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def serve(self, turn: Turn) -> None:
+        """Look after a turn from now on."""
+        with self._lock:
+            self._turns.append(turn)
+        self._some.set()
+
+    def leave(self, turn: Turn) -> None:
+        """Do so no longer; when this returns, nothing more is sent to the turn's thread."""
+        with self._lock:
+            self._turns.remove(turn)
+            if not self._turns:
+                self._some.clear()
+
+    def _beat(self) -> None:
+        while True:
+            self._some.wait()
+            time.sleep(BEAT)
+            with self._lock:
+                turns = list(self._turns)
+                for turn in turns:
+                    turn.look()
+            for turn in turns:  # Redis may keep us waiting: nobody who leaves has to wait for that
+                turn.renew()
+
+
+_pulses: list[_Pulse] = []
+
+
+def _pulse() -> _Pulse:
+    """Return this process's own pulse: a forked child has a list of its parent's, but no thread."""
+    if not _pulses or _pulses[0].pid != os.getpid():
+        _pulses[:] = [_Pulse()]
+    return _pulses[0]
 
 
 def _main_ident() -> int:
