@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import batch, disk, logs, records, settings
+from app import batch, dead, disk, logs, records, settings
 from app.doctor.checks import Check
 from app.errors import ReelchainError, ServiceError, describe
 from app.models import Artifact, Stage
@@ -404,4 +404,6 @@ def _told_by_events(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _rebuild(projects: Path) -> str:
-    return f"{records.rebuild_history(projects)} tries are on record now."
+    found = records.rebuild_history(projects)
+    dead.rebuild()
+    return f"{found} tries are on record now."
