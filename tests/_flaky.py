@@ -1,7 +1,7 @@
 """A Celery application whose voice fails on purpose: `-A _flaky`.
 
 The file named by FLAKY_PLAN holds one line per call still to fail: `503`, `403`, `hang`, `crash`,
-`die` (the process is killed), `later` (a Retry-After of 16 s), `deaf` (a call nothing interrupts).
+`die` (the process is killed), `later` (a Retry-After of 3 s), `deaf` (a call nothing interrupts).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FlakySpeech(HibariSpeech):
         if todo[0] == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if todo[0] == "later":
-            raise TransientError("busy", "The voice is overrun (503).", "", 16.0)
+            raise TransientError("busy", "The voice is overrun (503).", "", 3.0)
         if todo[0] == "deaf":
             mutex = ctypes.create_string_buffer(64)
             for _ in range(2):  # the second time for ever, and no signal gets it out

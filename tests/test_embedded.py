@@ -210,6 +210,13 @@ def _ask(*words: str) -> Any:
         return wire.ask(*words)
 
 
+def _loaded() -> bool:
+    try:
+        return bool(_ask("PING") == "PONG")
+    except ValueError:  # LOADING
+        return False
+
+
 @pytest.mark.acceptance
 @pytest.mark.redis
 def test_a_killed_redis_or_worker_comes_back_with_its_data(shared: Path) -> None:
@@ -231,6 +238,7 @@ def test_a_killed_redis_or_worker_comes_back_with_its_data(shared: Path) -> None
         lambda: server.probe("127.0.0.1", record.read(record.run_dir())["port"]) == "password",
         "Redis answers",
     )
+    until(_loaded, "Redis has read its data again")
     assert _ask("LRANGE", "kept", "0", "-1") == ["one"]
     assert _application(url).send_task("nap", [0]).get(timeout=30) == "rested"
 

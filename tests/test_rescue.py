@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.redis]
 QUICK = {
     "WATCHDOG_SECONDS": "0.3",
     "QUEUE_GRACE_SECONDS": "1",
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": "1",
     "DRAIN_SECONDS": "0.5",
     "SPEECH_PROVIDER": "flaky",
 }
@@ -362,14 +362,20 @@ def test_ffmpeg_never_outlives_its_task(house: Bench, how: str) -> None:
 
 
 def test_a_long_retry_after_gives_the_slot_back_and_goes_on_by_itself(house: Bench) -> None:
-    worker(house)
+    (house.folder / "impatient.py").write_text(
+        "from _flaky import app\nimport app.tasks._context as c, app.tasks._stage as s\n"
+        "c.LONGEST_WAIT = s.LONGEST_WAIT = 2.0\n"
+    )
+    house.environment["PYTHONPATH"] += f":{house.folder}"
+    house.start_worker(concurrency=1, app="impatient")
     number, other = new(house), new(house)
     plan(house, "later")
     begin(house, number)
     until(lambda: state(house, number)["status"] == "waiting", 30, "it waits")
-    assert house.call(f"tell(start({other}).get(timeout=60)['status'])") == "completed"
-    assert state(house, number)["status"] == "waiting"
+    # the only slot is free for others meanwhile
+    assert house.call(f"tell(generate_script_task.delay(project_id={other}).get(timeout=60))")
     assert outcome(house) == "completed"
+    assert "waiting" in history(house, number)
     assert state(house, number)["run"]["deaths"] == {}
 
 

@@ -83,7 +83,12 @@ class PipelineApp(Celery):
         if url != self._reached:
             _check_answers(url)
             self._reached = url
-        if vars(self).get("configured") and self.conf.broker_url != url:
+        # the broker's may come from the environment past us; the backend's is always ours
+        told = (url, _backend(url))
+        if (
+            vars(self).get("configured")
+            and (self.conf.broker_url, self.conf.result_backend) != told
+        ):
             self._redirect(url)
 
     def _reached_backend(self) -> Any:

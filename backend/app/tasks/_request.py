@@ -24,7 +24,7 @@ on_time_up: list[Callable[[str, str], None]] = []
 
 
 class StageRequest(Request):
-    """The request of a stage task."""
+    """The request of a task whose work goes on without it: a stage's, a batch's."""
 
     _time_is_up = False
 

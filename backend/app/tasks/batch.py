@@ -24,9 +24,10 @@ from app import batch as folder
 from app import disk, messages, progress
 from app.batch import TERMINAL, Batch, End, Step, load, outcome
 from app.celery_app import celery_app
-from app.errors import NotFoundError, ReelchainError, ServiceError
+from app.errors import NotFoundError, ReelchainError, ServiceError, describe
 from app.tasks import dispatch, watchdog
 from app.tasks._context import open_project
+from app.tasks._request import StageRequest
 
 __all__ = [
     "Batch",
@@ -50,7 +51,8 @@ REPAIR_SECONDS = 0.5
 """Longest time that a repair goes on for one batch; the next round goes on from there."""
 
 
-@celery_app.task(bind=True, name="app.tasks.batch_processing_task")
+# a child that dies at it has begun the run on disk: its end answers, not the death
+@celery_app.task(bind=True, name="app.tasks.batch_processing_task", Request=StageRequest)
 def batch_processing_task(
     self: Task[Any, Any], batch_id: object, *, failed_only: bool = False
 ) -> dict[str, Any]:
@@ -65,7 +67,10 @@ def batch_processing_task(
         `{batch_id, title, status, counts, projects: [{project_id, status, video_url, error}]}`;
         status is completed, partial, failed or cancelled.
     """
-    made = folder.begin(batch_id, self.request.id or "", failed_only=failed_only)
+    try:
+        made = folder.begin(batch_id, self.request.id or "", failed_only=failed_only)
+    except OSError as error:  # a full disk, say: in the caller's words
+        raise describe(error) from None
     try:
         _advance(made.batch_id)
     except Exception as error:  # noqa: BLE001 - the run is on disk: what can't be done now, repair does
