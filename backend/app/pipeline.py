@@ -219,8 +219,11 @@ def remove(project_id: object) -> Path:
     Raises:
         InputError: `project_running`, while a run is on its way.
     """
+    from app.tasks import dispatch
+
     project = open_project(project_id)
     with _editing(project):
+        dispatch.settle(project)  # who still waits to hear of its end
         project.remove()
     return project.folder
 

@@ -26,6 +26,14 @@ def in_hand(project_id: int) -> bool:
     return project.active() and project.folder.exists()
 
 
+def on_its_way(project_id: int) -> bool:
+    """Tell whether a run of a project is on its way: not merely its end still to be told."""
+    if not in_hand(project_id):
+        return False
+    run = Project(settings.get().projects_dir / str(project_id), project_id).state().run
+    return run.number > 0 and not run.ended
+
+
 def entry(project_id: int) -> dict[str, Any]:
     """Return what the folder of a project says became of it."""
     found = {"project_id": project_id, "status": "failed", "video_url": None}

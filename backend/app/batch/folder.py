@@ -183,7 +183,7 @@ def sending(number: int, *, alone: bool = False, wait: float | None = None) -> I
 
 
 @contextlib.contextmanager
-def closing(number: int) -> Iterator[None]:
-    """Hold while the outcome is put together and told: once is enough."""
-    with disk.lock(load(number).folder / CLOSING):
+def closing(number: int, *, wait: float | None = None) -> Iterator[None]:
+    """Hold while the outcome is put together and told: once is enough. `wait` as for `sending`."""
+    with disk.lock(load(number).folder / CLOSING, wait=wait):
         yield

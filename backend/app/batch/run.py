@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app import disk, settings
-from app.batch.entries import failed, in_hand
+from app.batch.entries import failed, on_its_way
 from app.batch.folder import TERMINAL, Batch, BatchRun, folder_of, load, locked, mark, marker, save
+from app.errors import ReelchainError
 from app.models import ErrorFact
 from app.project import check_id
 
@@ -154,9 +155,16 @@ def _take(batch: Batch, work: Work) -> tuple[int, ...]:
         work.next += 1
         if project_id not in work.skip and project_id not in work.flying:
             # a run on its way is joined: its end is this run's, too
-            work.flying[project_id] = run_number(project_id) - in_hand(project_id)
+            work.flying[project_id] = run_number(project_id) - _joins(project_id)
             begun.append(project_id)
     return tuple(begun)
+
+
+def _joins(project_id: int) -> bool:
+    try:
+        return on_its_way(project_id)
+    except ReelchainError:  # its state can't be read: sending it will say so
+        return False
 
 
 def run_number(project_id: int) -> int:

@@ -285,13 +285,14 @@ class Project:
             try:
                 if purpose != EDIT:
                     self._write_note(owner.me(purpose))
-                    if before is None or before.purpose not in ("sending", "queued"):
-                        self._sweep()  # the run's first, or after one who died at it
+                    self._sweep()
                 yield before
             finally:
-                if purpose != EDIT or self._left != before:
-                    self._write_note(self._left)
-                self._handle = self._note = None
+                # under their lock: a late thread of the work must not write after us
+                with self._note_lock:
+                    if purpose != EDIT or self._left != before:
+                        self._write_note(_restamped(self._left))
+                    self._handle = self._note = None
 
     def claim(self, run: int, stage: Stage, task: str) -> None:
         """Say what the lock is held for. From now on this handle commits for that run only.
@@ -379,6 +380,7 @@ class Project:
         *,
         at_least: int = 0,
         after: int | None = None,
+        behind: int | None = None,
         callers: Mapping[str, Stage] | None = None,
         priority: int | None = None,
         deaths: Mapping[str, int] | None = None,
@@ -389,6 +391,7 @@ class Project:
             stages: What the run was asked to do, in order.
             at_least: A run number known elsewhere (Redis); the new one is above it.
             after: The run it takes over from; what that one went through is remembered.
+            behind: The run whose good end it follows.
             callers: Task id → stage, of those who wait for it. Who waits already goes on waiting.
             priority: Urgency of its messages from now on, 0-9; None leaves it as it is.
             deaths: Unit → what its owners' deaths weigh, with the one that is taken over from.
@@ -397,11 +400,13 @@ class Project:
             The run's number. It never falls, whichever file was lost.
 
         Raises:
-            Outdated: The run to take over from is over, or another one took over already.
+            Outdated: The run to take over from is over, or another one took over or began already.
         """
         with self.transaction() as state:
             before = state.run
             if after is not None and (before.number != after or before.ended):
+                raise Outdated
+            if behind is not None and (before.number != behind or state.status != "pending"):
                 raise Outdated
             if not self.active():
                 state.callers = {}
@@ -444,8 +449,10 @@ class Project:
                 return False
             state.status, state.run.ended, state.run.due = "cancelled", True, None
             _nobody_is_at_it(state)
-        # after the state, which is the truth; the owner reads this small file twice a second
+        # after the state, which is the truth; the owner reads this small file four times a second
         disk.write_atomic(self.folder / RUN, f"{state.run.number} {CANCELLED}\n".encode())
+        if self.active():
+            self.touch()
         self.log("cancelled", run=state.run.number)
         return True
 
@@ -677,6 +684,11 @@ def _leads_out(folder: Path, parts: Sequence[str]) -> bool:
             except (OSError, RuntimeError):  # a link to itself
                 return True
     return False
+
+
+def _restamped(note: Owner | None) -> Owner | None:
+    """Return a note about to be left, with the present as its time: it may have been long in hand."""
+    return note.model_copy(update={"since": time.time()}) if note else None
 
 
 def _nobody_is_at_it(state: ProjectState) -> None:

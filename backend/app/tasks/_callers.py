@@ -68,6 +68,8 @@ def _answer(project: Project, state: ProjectState, task_id: str, upto: Stage | N
         for link in _rest(project, task_id):
             backend.mark_as_failure(link["options"]["task_id"], error)
         backend.mark_as_failure(task_id, error)
+    else:
+        return  # a further run will
     disk.unlink(_rest_file(project, task_id))
 
 

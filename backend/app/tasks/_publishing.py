@@ -39,7 +39,9 @@ def _mark_stage(stage: Stage, positional: Any, named: Any, embed: Any, headers: 
         project = open_project(named["project_id"])
         headers["project"] = project.id
         run = named.get("run")
-        if run is None and not headers.get("retries"):
+        # what is meant for later, or not for long, begins its run itself when its time has come
+        timed = headers.get("eta") or headers.get("expires")
+        if run is None and not timed and not headers.get("retries"):
             links = _links.read(headers["id"], stage, (embed or {}).get("chain"))
             run = dispatch.announce(project, links)
             if run is not None:

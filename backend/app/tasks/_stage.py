@@ -219,8 +219,9 @@ class _Message:
     def _called_off(self, why: str) -> dict[str, Any] | Joined | None:
         if why == "drain":
             log.info("handed over to another worker")
+            number, self.project = self._number(), self._fresh()
             self._join()
-            dispatch.hand_over(self._fresh(), self._number())
+            dispatch.hand_over(self.project, number)
             return None
         return self._outdated()
 
@@ -333,10 +334,12 @@ class _Execution:
             ReelchainError: What ended the run; it is recorded and told.
         """
         self.project.leave(None)
+        claimed = False
         try:
             if not self.adopt(run, bound):
                 return JOINED
             self.project.claim(self.state.run.number, self.stage, self.request.id or "")
+            claimed = True
             self.project.touch()
             self._meter = self._new_meter()
             self._check_order()
@@ -351,10 +354,13 @@ class _Execution:
         except CalledOff as off:
             if off.why == "time_limit":
                 raise self._failed(SoftTimeLimitExceeded()) from None
-            self.project.leave(None)
+            if off.why != "drain":  # then the next message is ours to send
+                self.project.leave(None)
             self._record(CALLED_OFF[off.why], **self._times())
             raise
         except Exception as fault:  # noqa: BLE001 - whatever it is, it is recorded, and raised as ours
+            if not claimed:  # whosever run it is, this is not its failure
+                raise _named(fault, self.definition) from None
             # a cause would carry its own words, unmasked, into the stored traceback
             raise self._failed(fault) from None
 
@@ -498,6 +504,7 @@ class _Execution:
                 state.status = "completed" if whole else "pending"
                 state.seal = self.project.seal(state) if whole else None
                 state.run.ended = True
+        self.project.touch()
         self.state = state
 
     def _follow_up(self) -> None:
@@ -587,6 +594,7 @@ def fail(project: Project, stage: Stage, fact: ErrorFact, *, seconds: float = 0.
             part.status, part.finished_at, part.seconds = "failed", now(), seconds
             part.error, state.status, state.run.ended = fact, "failed", True
             state.run.due = None
+        project.touch()
         project.log("stage_failed", stage=stage, error=fact.model_dump(exclude={"traceback"}))
     except (OSError, StateError) as broken:
         log.warning("the failure could not be recorded: %s", broken)

@@ -191,9 +191,11 @@ class Turn:
         """Interrupt the stage's thread again and again, at last with its whole process."""
         if self._why != "time_limit" and moment - self._called > PATIENCE:
             log.warning("the work can't be interrupted; its process ends")
-            self._project.disown()
-            logging.shutdown()
-            os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                self._project.disown()
+                logging.shutdown()
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
         if self._main:
             signal.pthread_kill(_main_ident(), CALL)
 
@@ -228,9 +230,16 @@ class _Pulse:
             with self._lock:
                 turns = list(self._turns)
                 for turn in turns:
-                    turn.look()
+                    _guarded(turn.look)
             for turn in turns:  # Redis may keep us waiting: nobody who leaves has to wait for that
-                turn.renew()
+                _guarded(turn.renew)
+
+
+def _guarded(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except Exception:  # without this thread no cancel is heard any more
+        log.exception("a heartbeat failed")
 
 
 _pulses: list[_Pulse] = []

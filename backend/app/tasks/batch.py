@@ -129,17 +129,27 @@ def _snapshot(number: int) -> dict[str, Any] | None:
 # -- going on ------------------------------------------------------------------------------
 
 
-def _advance(number: int, ended: Iterable[End] = (), *, seconds: float = float("inf")) -> None:
+def _advance(
+    number: int,
+    ended: Iterable[End] = (),
+    *,
+    seconds: float = float("inf"),
+    wait: float | None = None,
+) -> None:
     """Record what ended, send the next ones, close the run after the last.
 
     Args:
         number: The batch.
         ended: Projects that came to their end; one that is not in flight is left alone.
         seconds: How long to go on; what is not done then, `repair` does.
+        wait: Seconds to wait for whoever is choosing or closing; None waits for ever.
+
+    Raises:
+        disk.Locked: They did not let go in that time.
     """
     deadline = time.monotonic() + seconds
     left: list[End | None] = [*ended] or [None]
-    with folder.sending(number):
+    with folder.sending(number, wait=wait):
         while left:
             now = folder.step(number, left.pop())
             for project_id in now.begun:
@@ -150,7 +160,7 @@ def _advance(number: int, ended: Iterable[End] = (), *, seconds: float = float("
             if time.monotonic() > deadline:
                 return
     if now.over:
-        _close(number)
+        _close(number, wait=wait)
 
 
 def _begin(project_id: int, batch: Batch) -> End | None:
@@ -198,8 +208,9 @@ def _project_ended(project_id: int, over: bool) -> None:
     if not over or getattr(_own, "cancelling", None) == project_id:
         return
     for number in folder.running():
-        if folder.flies(number, project_id):
-            end = _verdict(project_id, before=-1)
+        flying = folder.look(number).work.flying
+        if project_id in flying:
+            end = _verdict(project_id, before=flying[project_id])
             _advance(number, [end] if end else [])
 
 
@@ -217,9 +228,9 @@ def _verdict(project_id: int, *, before: int) -> End | None:
 # -- closing -------------------------------------------------------------------------------
 
 
-def _close(number: int) -> None:
+def _close(number: int, *, wait: float | None = None) -> None:
     """Store the outcome under the id of every task that waits for the batch. May be repeated."""
-    with folder.closing(number):
+    with folder.closing(number, wait=wait):
         while (now := folder.look(number)).over:
             facts = outcome(now.batch, closed=True)
             anew = _started_anew(now.batch)
@@ -345,7 +356,7 @@ def _mend(number: int, *, wait: float | None, seconds: float) -> None:
     if cancelled:
         ended = [_cancelled(project_id) for project_id in now.work.flying]
     if ended or now.over or now.room:
-        _advance(number, ended, seconds=seconds)
+        _advance(number, ended, seconds=seconds, wait=wait)
 
 
 def _take_up_lost(now: Step, seconds: float) -> list[End]:

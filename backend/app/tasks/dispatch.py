@@ -89,6 +89,7 @@ def begin(
     task_id: str | None = None,
     priority: int | None = None,
     after: int | None = None,
+    behind: int | None = None,
 ) -> AsyncResult[Any]:
     """Begin a run and publish its first message.
 
@@ -98,9 +99,12 @@ def begin(
         task_id: Id of the last link, which its caller waits for.
         priority: Urgency 0-9 from now on; None leaves the project's own.
         after: The run it takes over from; `Outdated` if that one is over.
+        behind: The run whose good end it follows; `Outdated` if another has begun.
     """
     callers = {task_id: stages[-1]} if task_id else {}
-    run = _begin_run(project, stages, callers=callers, priority=priority, after=after)
+    run = _begin_run(
+        project, stages, callers=callers, priority=priority, after=after, behind=behind
+    )
     tell_queued(project)
     return publish(project, run, task_id=task_id)
 
@@ -141,8 +145,12 @@ def announce(project: Project, links: Links) -> int | None:
 
 def hand_over(project: Project, run: int) -> None:
     """Let another worker go on with a run: this one is to stop."""
-    with contextlib.suppress(Outdated):
+    try:
         begin(project, project.state().run.stages, after=run)
+    except Outdated:
+        return
+    except Exception:  # the run has begun or still is the old one: the watchdog sends it
+        log.exception("project %s could not be handed over", project.id)
 
 
 def tell_queued(project: Project) -> None:
@@ -181,9 +189,12 @@ def settle(project: Project) -> None:
             hook(project.id, over)
         wanted = _callers.furthest(state) if state.status == "pending" else None
         if wanted is not None:
-            begin(project, STAGE_ORDER[: STAGE_ORDER.index(wanted) + 1])
+            stages = STAGE_ORDER[: STAGE_ORDER.index(wanted) + 1]
+            begin(project, stages, behind=state.run.number)
         else:
             project.rest(state.run.number)
+    except Outdated:
+        log.info("another run of project %s has begun meanwhile", project.id)
     except Exception:  # the run's own outcome stands, whatever comes after it
         log.exception("what follows the end of project %s's run is not all done", project.id)
 

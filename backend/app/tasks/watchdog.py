@@ -23,7 +23,7 @@ from celery.worker import WorkController
 
 from app import disk, lease, messages, records, settings
 from app.celery_app import QUEUES, celery_app, queue_keys
-from app.errors import PermanentError, ReelchainError
+from app.errors import NotFoundError, PermanentError, ReelchainError
 from app.models import Stage
 from app.project import ACTIVE, EDIT, WORK, Outdated, Owner, Project, ProjectState, active, ids
 from app.project import owner as owners
@@ -73,6 +73,7 @@ class Watchdog:
         self._looked = 0.0
         self._aged = 0.0
         self._fresh = True
+        self._beats: dict[int, tuple[float, float]] = {}
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -110,15 +111,20 @@ class Watchdog:
         if not celery_app.redis.set(KEY, me, nx=True, px=max(pause - 50, 50)) and not now:
             return
         lost = self._redis_lost_all()
-        if not (projects_dir() / ACTIVE).exists():
+        if self._fresh or not (projects_dir() / ACTIVE).exists():
             _mark_unfinished()
         for number, touched in active(projects_dir()).items():
             try:
                 self.look_after(open_project(number), touched)
-            except (ReelchainError, Outdated, OSError) as error:  # this one; the others go on
+            except NotFoundError:  # removed by hand, and its marker left
+                (projects_dir() / ACTIVE / str(number)).unlink(missing_ok=True)
+            except Exception as error:  # noqa: BLE001 - this one; the others go on
                 log.warning("project %s could not be looked after: %s", number, error)
         for repair in repairs:
-            repair(lost or self._fresh)
+            try:
+                repair(lost or self._fresh)
+            except Exception as error:  # noqa: BLE001 - this one; the others go on
+                log.warning("a repair failed: %s", error)
         self._age()
         self._fresh = False
         if lost:
@@ -144,8 +150,9 @@ class Watchdog:
                 state = project.state()
                 run = self._take_over(project, state, note, touched)
         except disk.Locked:
-            _end_frozen(project)
+            self._end_frozen(project)
             return
+        self._beats.pop(project.id, None)
         if run is not None:
             _tell_rescued(project, run)
             dispatch.publish(project, run)
@@ -216,6 +223,22 @@ class Watchdog:
             self._queued = queued_projects()
             self._looked = time.monotonic()
         return project.id in self._queued
+
+    def _end_frozen(self, project: Project) -> None:
+        """End an owner on this machine that holds the lock and has shown no life for long.
+
+        Measured by our own clock: one that was set, or a machine that slept, is nobody's death.
+        """
+        beat, moment = project.last_beat(), time.monotonic()
+        seen, since = self._beats.setdefault(project.id, (beat, moment))
+        if seen != beat:
+            self._beats[project.id] = (beat, moment)
+        elif moment - since > FROZEN_LEASES * settings.get().lease_seconds:
+            note = project.owner()
+            if note is not None and note.purpose == WORK and note.alive:
+                log.error("process %s at project %s is frozen; it ends", note.pid, project.id)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(note.pid, signal.SIGKILL)
 
     # -- ageing ------------------------------------------------------------------------------
 
@@ -308,18 +331,6 @@ def _bury(project: Project, stage: Stage, deaths: dict[str, int]) -> None:
     fail(project, stage, fact_of(error))
     log.error("project %s: %s", project.id, error)
     dispatch.settle(project)
-
-
-def _end_frozen(project: Project) -> None:
-    """End an owner on this machine that holds the lock and has shown no life for long."""
-    silent = time.time() - project.last_beat()
-    note = project.owner()
-    if note is None or silent < FROZEN_LEASES * settings.get().lease_seconds:
-        return
-    if note.purpose == WORK and note.alive:
-        log.error("process %s at project %s is frozen; it is ended", note.pid, project.id)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(note.pid, signal.SIGKILL)
 
 
 def _tell_rescued(project: Project, run: int) -> None:
