@@ -27,9 +27,15 @@ def _scrub() -> None:
 _scrub()
 
 
+ALONE = {"test_launcher", "test_embedded", "test_first_call", "test_demo"}
+"""Files whose slow tests take the machine, or the default port, for themselves."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts real workers is slow: `reelchain test --quick` leaves it out."""
     for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker("alone")
         if item.get_closest_marker("acceptance"):
             item.add_marker("slow")
 

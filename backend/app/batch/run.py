@@ -15,7 +15,7 @@ from typing import Any
 
 from app import disk, settings
 from app.batch.entries import failed, on_its_way
-from app.batch.folder import TERMINAL, Batch, BatchRun, folder_of, load, locked, mark, marker, save
+from app.batch.folder import TERMINAL, Batch, BatchRun, load, locked, mark, marker, save
 from app.errors import ReelchainError
 from app.models import ErrorFact
 from app.project import check_id
@@ -262,14 +262,6 @@ def ends(batch: Batch) -> dict[int, dict[str, Any]]:
             if line["run"] == batch.run.number and line["status"] in TERMINAL:
                 found[int(line["project_id"])] = line
     return found
-
-
-def flies(number: int, project_id: int) -> bool:
-    """Tell whether a project is in flight for a batch, without a lock."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        document = json.loads((folder_of(number) / WORK).read_bytes())
-        return str(project_id) in document["flying"]
-    return False
 
 
 def tally(batch: Batch, work: Work) -> dict[str, int]:

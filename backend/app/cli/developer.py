@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 
 
 SIDE_BY_SIDE = ["-m", "not slow", "-n", "logical", "--dist", "loadfile"]
-ONE_BY_ONE = ["-m", "slow"]
+SLOW_SIDE_BY_SIDE = ["-m", "slow and not alone", "-n", "logical", "--dist", "loadfile"]
+ONE_BY_ONE = ["-m", "slow and alone"]
 
 
 def test(
@@ -43,8 +44,9 @@ def test(
     if context.args:
         runs = [context.args]
     else:
-        # what starts workers of its own has the machine to itself
-        runs = [SIDE_BY_SIDE] if quick else [SIDE_BY_SIDE, ONE_BY_ONE]
+        # what sets up environments or stacks of its own has the machine to itself
+        slow = [SLOW_SIDE_BY_SIDE, ONE_BY_ONE]
+        runs = [SIDE_BY_SIDE] if quick else [SIDE_BY_SIDE, *slow]
     python = [sys.executable, "-m", "pytest"]
     codes = [
         os.spawnv(os.P_WAIT, sys.executable, [*python, *run])  # noqa: S606 - our own arguments
