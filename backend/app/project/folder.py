@@ -687,8 +687,10 @@ def _leads_out(folder: Path, parts: Sequence[str]) -> bool:
 
 
 def _restamped(note: Owner | None) -> Owner | None:
-    """Return a note about to be left, with the present as its time: it may have been long in hand."""
-    return note.model_copy(update={"since": time.time()}) if note else None
+    """Return a note about to be left; one «about to send» was written long ago, and sends now."""
+    if note is None or note.purpose != "sending":
+        return note
+    return note.model_copy(update={"since": time.time()})
 
 
 def _nobody_is_at_it(state: ProjectState) -> None:

@@ -236,7 +236,7 @@ class Watchdog:
         elif moment - since > FROZEN_LEASES * settings.get().lease_seconds:
             note = project.owner()
             if note is not None and note.purpose == WORK and note.alive:
-                log.error("process %s at project %s is frozen; it ends", note.pid, project.id)
+                log.error("process %s at project %s is frozen; it is ended", note.pid, project.id)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(note.pid, signal.SIGKILL)
 
