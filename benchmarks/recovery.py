@@ -211,7 +211,7 @@ def _mark_made(made: Bench, number: int, stage: str) -> None:
     made.call(
         f"""
         from app.pipeline import open_project
-        from app.tasks._stage import inputs_of
+        from app.tasks._context import inputs_of
         project = open_project({number})
         with project.transaction() as state:
             part = state.stage({stage!r})

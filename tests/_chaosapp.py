@@ -19,7 +19,7 @@ import _crashpoints
 from app import project, tasks
 from app.celery_app import app
 from app.providers import folder
-from app.tasks import _stage, watchdog
+from app.tasks import _execution, _stage, watchdog
 
 __all__ = ["app", "tasks"]
 
@@ -103,13 +103,13 @@ def _watch_stages() -> None:
 
 
 def _watch_failures() -> None:
-    fail = _stage.fail
+    fail = _execution.fail
 
     def witnessed(subject: project.Project, stage: Any, error: Any, **rest: Any) -> Any:
         tell("failed", subject.id, code=error.code)
         return fail(subject, stage, error, **rest)
 
-    for module in (_stage, watchdog):
+    for module in (_execution, watchdog):
         vars(module)["fail"] = witnessed
 
 

@@ -18,7 +18,7 @@ from celery import signals
 
 from app import disk, project
 from app.celery_app import celery_app
-from app.tasks import _stage, dispatch
+from app.tasks import _execution, _stage, dispatch
 
 Tell = Callable[..., None]
 
@@ -106,14 +106,14 @@ def _units() -> None:
 
 
 def _commit() -> None:
-    complete = _stage._Execution._complete
+    complete = _execution.Execution._complete
 
-    def committed(self: _stage._Execution, *rest: Any, **named: Any) -> Any:
+    def committed(self: _execution.Execution, *rest: Any, **named: Any) -> Any:
         result = complete(self, *rest, **named)
         reached("stage committed", self.project.id, self.stage)
         return result
 
-    _stage._Execution._complete = committed  # type: ignore[method-assign]
+    _execution.Execution._complete = committed  # type: ignore[method-assign]
 
 
 def _links() -> None:

@@ -423,8 +423,8 @@ def test_no_secret_of_an_error_reaches_anybody(house: Bench) -> None:
     told = house.call(
         """
         from app.errors import PermanentError
-        from app.tasks import _stage
-        error = _stage._named(PermanentError("x", "GET /v1?key=SECRET1 failed", "see redis://:SECRET2@h/0"), None)
+        from app.tasks import _execution
+        error = _execution._named(PermanentError("x", "GET /v1?key=SECRET1 failed", "see redis://:SECRET2@h/0"), None)
         tell([str(error), list(error.args)])
         """
     )

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.errors import ReelchainError
+
 Language = Literal["en", "zh-TW"]
 Shape = Literal["16:9", "9:16", "1:1"]
 Stage = Literal[
@@ -162,6 +164,18 @@ class ErrorFact(Value):
     retryable: bool = False
     traceback: str = ""
     """Where it came from, without secrets: for the worker's keeper, not for the viewer."""
+
+    @classmethod
+    def of(cls, error: ReelchainError, trace: str = "") -> ErrorFact:
+        """Return what is to be remembered of an error."""
+        return cls(
+            type=type(error).__name__,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            retryable=error.retryable,
+            traceback=trace,
+        )
 
 
 class Event(Value):

@@ -84,8 +84,7 @@ def _editing(project: Project) -> Iterator[None]:
 
 
 def _refuse_running(project: Project) -> None:
-    run = project.state().run
-    if run.number and not run.ended:
+    if project.state().run.on_its_way:
         raise _running(project)
 
 

@@ -30,8 +30,7 @@ def on_its_way(project_id: int) -> bool:
     """Tell whether a run of a project is on its way: not merely its end still to be told."""
     if not in_hand(project_id):
         return False
-    run = Project(settings.get().projects_dir / str(project_id), project_id).state().run
-    return run.number > 0 and not run.ended
+    return Project.open(settings.get().projects_dir, project_id).state().run.on_its_way
 
 
 def entry(project_id: int) -> dict[str, Any]:
@@ -53,11 +52,4 @@ def entry(project_id: int) -> dict[str, Any]:
 
 def fact(error: BaseException) -> ErrorFact:
     """Return an error as a batch remembers it."""
-    known = describe(error)
-    return ErrorFact(
-        type=type(known).__name__,
-        code=known.code,
-        message=known.message,
-        hint=known.hint,
-        retryable=known.retryable,
-    )
+    return ErrorFact.of(describe(error))

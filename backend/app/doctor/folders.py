@@ -22,7 +22,8 @@ from app.doctor.checks import Check
 from app.errors import ReelchainError, ServiceError, describe
 from app.models import Artifact, Stage
 from app.project import EDIT, PREVIOUS, STATE, WORK, Project, ProjectState, active, ids
-from app.project.folder import NEW_LOCK, STATE_LOCK
+from app.project.folder import NEW_LOCK
+from app.project.hold import STATE_LOCK
 from app.project.state import UnreadableError, parse
 from app.tasks import cleanup, dispatch
 
@@ -158,7 +159,7 @@ def _at_rest(name: str, project: Project, state: ProjectState, deep: bool) -> It
         yield Finding(
             name, f"{_files(len(left))} half made by a process that died.", "Remove", hold
         )
-    if not state.run.ended and state.run.number:
+    if state.run.on_its_way:
         yield from _unended(name, project, state)
         return
     owner = project.owner()

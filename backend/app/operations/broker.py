@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from redis.retry import Retry
 from app import embedded, logs
 from app.celery_app import queue_keys
 from app.errors import ServiceError
+from app.tasks import envelopes
+from app.tasks.envelopes import Envelope
 
 PATIENCE = 1.5
 """Seconds for one answer of Redis; who asks after the state of things wants to know it now."""
@@ -116,16 +116,16 @@ def read(client: redis.Redis, queue: str, *, last: int = 0) -> Iterator[Message]
 def understood(queue: str, priority: int, key: str, raw: bytes) -> Message:
     """Return a message as a value; one that nobody can read says so."""
     try:
-        told = _told(json.loads(raw))
+        told = _told(envelopes.read(raw))
     except (ValueError, TypeError, LookupError, AttributeError):
         told = {}
     return Message(queue=queue, priority=priority, key=key, raw=raw, **told)
 
 
-def _told(envelope: dict[str, Any]) -> dict[str, Any]:
-    headers = envelope["headers"]
-    named, chain = _body(envelope)
-    task, sent = str(headers["task"]).rpartition(".")[2], headers.get("sent")
+def _told(envelope: Envelope) -> dict[str, Any]:
+    headers = envelope.headers
+    named, chain = _arguments(envelope)
+    task = str(headers["task"]).rpartition(".")[2]
     about = ", ".join(f"{name}={value}" if name else str(value) for name, value in named.items())
     return {
         "task": task,
@@ -133,7 +133,7 @@ def _told(envelope: dict[str, Any]) -> dict[str, Any]:
         "project": _number(headers.get("project"), named.get("project_id")),
         "run": _number(headers.get("run"), named.get("run")),
         "batch": _number(named.get("batch_id"), named.get("")) if task == _BATCH else None,
-        "sent": float(sent) if isinstance(sent, int | float) else None,
+        "sent": envelope.sent,
         "about": about[:_ABOUT],
         "chain": chain,
     }
@@ -143,9 +143,9 @@ def _number(*values: object) -> int | None:
     return next((value for value in values if isinstance(value, int)), None)
 
 
-def _body(envelope: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _arguments(envelope: Envelope) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return a task's arguments by name (or the earlier link's result), and what follows it."""
-    positional, named, embed = json.loads(base64.b64decode(envelope["body"]))
+    positional, named, embed = envelope.arguments()
     first = positional[0] if positional else None
     given = first if isinstance(first, dict) else {"": first} if positional else {}
     chain = tuple(str(link["options"]["task_id"]) for link in embed.get("chain") or ())

@@ -6,7 +6,8 @@ what was made from the same inputs and is still what was recorded. Knows neither
 
 from __future__ import annotations
 
-from app.project.folder import EDIT, WORK, Outdated, Project
+from app.project.folder import Outdated, Project
+from app.project.hold import EDIT, WORK
 from app.project.listing import ACTIVE, active, check_id, ids, last_id
 from app.project.owner import Owner
 from app.project.state import (

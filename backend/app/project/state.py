@@ -69,6 +69,11 @@ class RunState(BaseModel):
     dropped: bool = False
     """Its failure was taken off the list of dead letters."""
 
+    @property
+    def on_its_way(self) -> bool:
+        """Whether there is a run, and it is not over."""
+        return self.number > 0 and not self.ended
+
     def progressed(self) -> None:
         """Something was finished: earlier misfortunes count no more."""
         self.deaths, self.waits = {}, 0

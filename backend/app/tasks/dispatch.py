@@ -136,7 +136,7 @@ def announce(project: Project, links: Links) -> int | None:
         The run's number, or None while another run is on its way: the task itself will see.
     """
     state = project.state()
-    if state.run.number and not state.run.ended:
+    if state.run.on_its_way:
         # a further link of the run's own chain, if it names the project itself (`.si`)
         return state.run.number if next(iter(links.callers)) in state.callers else None
     _callers.keep_rest(project, links)
@@ -181,7 +181,7 @@ def settle(project: Project) -> None:
     """
     try:
         state = project.state()
-        if state.run.number and not state.run.ended:
+        if state.run.on_its_way:
             return
         _callers.answer(project, state)
         over = state.status in ("completed", "failed", "cancelled")

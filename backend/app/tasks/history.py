@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, ParamSpec
 
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 from app import errors, logs, records
-from app.tasks import _request, _stage, dispatch
+from app.tasks import _links, _request, dispatch
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -127,7 +127,7 @@ def _facts(headers: Mapping[str, Any], args: Any = (), kwargs: Any = None) -> di
     name = headers.get("task")
     facts = {
         "name": name,
-        "stage": _stages().get(str(name)),
+        "stage": _links.stage_of(str(name)),
         "project_id": _number(_first("project", "project_id", headers, named, before)),
         "run": _number(_first("run", "run", headers, named, before)),
         "retries": headers.get("retries") or None,
@@ -148,11 +148,6 @@ def _first(header: str, name: str, headers: Any, named: Any, before: Any) -> Any
 def _number(value: Any) -> int | None:
     text = str(value)
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
-@cache
-def _stages() -> dict[str, str]:
-    return {definition.task_name: stage for stage, definition in _stage.DEFINITIONS.items()}
 
 
 def _error(error: BaseException) -> dict[str, str]:

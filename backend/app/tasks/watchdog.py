@@ -9,7 +9,6 @@ owner left in the lock file. Redis only tells which messages are still in a queu
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -27,10 +26,11 @@ from app.errors import NotFoundError, PermanentError, ReelchainError
 from app.models import Stage
 from app.project import ACTIVE, EDIT, WORK, Outdated, Owner, Project, ProjectState, active, ids
 from app.project import owner as owners
-from app.tasks import _request, _turn, dispatch
+from app.tasks import _request, _turn, dispatch, envelopes
 from app.tasks._context import open_project, projects_dir
+from app.tasks._execution import fact_of, fail, time_limit
 from app.tasks._links import stage_of
-from app.tasks._stage import fact_of, fail, time_limit
+from app.tasks.envelopes import Envelope
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ QUEUE_LOOK_SECONDS = 5.0
 
 UNACKED_SECONDS = 3.0
 """How long a message may be on its way between a queue and a child."""
+ENDED = 0
+"""In the place of a run's number: the run was ended, not taken over."""
 
 repairs: list[Callable[[bool], None]] = []
 """Called at each round; with True when Redis knows nothing (its data is lost, or we just started)."""
@@ -111,8 +113,6 @@ class Watchdog:
         if not celery_app.redis.set(KEY, me, nx=True, px=max(pause - 50, 50)) and not now:
             return
         lost = self._redis_lost_all()
-        if self._fresh or not (projects_dir() / ACTIVE).exists():
-            _mark_unfinished()
         for number, touched in active(projects_dir()).items():
             try:
                 self.look_after(open_project(number), touched)
@@ -120,6 +120,8 @@ class Watchdog:
                 (projects_dir() / ACTIVE / str(number)).unlink(missing_ok=True)
             except Exception as error:  # noqa: BLE001 - this one; the others go on
                 log.warning("project %s could not be looked after: %s", number, error)
+        if self._fresh or not (projects_dir() / ACTIVE).exists():
+            _mark_unfinished()  # last: it reads every project's state
         for repair in repairs:
             try:
                 repair(lost or self._fresh)
@@ -147,23 +149,36 @@ class Watchdog:
         """
         try:
             with project.lock(wait=0, purpose=EDIT) as note:
+                if self._waits_its_turn(project, note):
+                    return  # found out without reading its state: there may be thousands such
                 state = project.state()
                 run = self._take_over(project, state, note, touched)
         except disk.Locked:
             self._end_frozen(project)
             return
         self._beats.pop(project.id, None)
-        if run is not None:
+        over = not state.run.on_its_way and time.time() - touched > SETTLE_SECONDS
+        if run:
             _tell_rescued(project, run)
             dispatch.publish(project, run)
-        elif not _on_its_way(state) and time.time() - touched > SETTLE_SECONDS:
+        elif over or run == ENDED:
             dispatch.settle(project)
+
+    def _waits_its_turn(self, project: Project, note: Owner | None) -> bool:
+        """Tell whether the message of the project's run waits in a queue, and all is well."""
+        if note is None or note.purpose != "queued":
+            return False
+        return project.standing(note.run) == "ok" and self._is_queued(project)
 
     def _take_over(
         self, project: Project, state: ProjectState, note: Owner | None, touched: float
     ) -> int | None:
-        """Begin the run that goes on where nobody does; its number, or None if all is well."""
-        if not _on_its_way(state):
+        """Begin the run that goes on where nobody does.
+
+        Returns:
+            Its number, `ENDED` where the run was ended instead, None if all is well.
+        """
+        if not state.run.on_its_way:
             return None
         if state.status == "waiting":
             due = state.run.due or 0.0
@@ -172,11 +187,8 @@ class Watchdog:
             return None
         if note is not None and note.purpose == WORK:
             return self._rescue_dead(project, state, note)
-        if note is not None and note.purpose == "failed" and note.stage and note.error:
-            if note.run == state.run.number and fail(project, note.stage, note.error):
-                project.leave(None)
-                dispatch.settle(project)
-            return None
+        if note is not None and note.purpose == "failed":
+            return _record_failure(project, state, note)
         return self._rescue_message(project, state, note, touched)
 
     def _rescue_message(
@@ -197,12 +209,12 @@ class Watchdog:
         if note.stage is not None and max(deaths.values(), default=0) > MOST_DEATHS:
             project.leave(None)
             _bury(project, note.stage, deaths)
-            return None
+            return ENDED
         return self._begin(project, state, "owner_lost", deaths)
 
     def _begin(
         self, project: Project, state: ProjectState, why: str, deaths: dict[str, int] | None
-    ) -> int | None:
+    ) -> int:
         number = project.begin_run(
             state.run.stages,
             after=state.run.number,
@@ -254,10 +266,6 @@ class Watchdog:
                 _raise_old(keys[level], keys[level - 1], level, step)
 
 
-def _on_its_way(state: ProjectState) -> bool:
-    return state.run.number > 0 and not state.run.ended
-
-
 def _in_hand(note: Owner) -> tuple[str, ...]:
     """Return the units that a dead owner was at; the stage itself, where it was at none."""
     return note.units or ((note.stage,) if note.stage else ())
@@ -266,47 +274,29 @@ def _in_hand(note: Owner) -> tuple[str, ...]:
 def _raise_old(key: str, above: str, level: int, step: float) -> None:
     client = celery_app.redis
     for _ in range(1000):
-        oldest: Any = client.lindex(key, -1)
-        facts = _headers(oldest)
-        sent, asked = facts.get("sent"), _asked_priority(oldest)
-        if not isinstance(sent, int | float) or level <= asked - int((time.time() - sent) / step):
+        raw: Any = client.lindex(key, -1)
+        oldest = envelopes.read(raw)
+        if oldest.sent is None or level <= oldest.priority - int(
+            (time.time() - oldest.sent) / step
+        ):
             return
         # the right end is the next to go; a message taken meanwhile moves another one, no harm
         client.lmove(key, above, "RIGHT", "LEFT")
 
 
-def _asked_priority(raw: Any) -> int:
-    try:
-        return int(json.loads(raw)["properties"]["priority"])
-    except (ValueError, LookupError, TypeError):
-        return 0
-
-
-def _headers(raw: Any) -> dict[str, Any]:
-    try:
-        found = json.loads(raw)["headers"]
-    except (ValueError, LookupError, TypeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def queued_projects() -> set[int]:
     """Return the projects that a message in a queue, or on its way to a worker, is about."""
-    return {
-        facts["project"] for facts in map(_headers, _waiting_messages())
-        if isinstance(facts.get("project"), int)
-    }  # fmt: skip
+    found = (envelope.headers.get("project") for envelope in _waiting_messages())
+    return {number for number in found if isinstance(number, int)}
 
 
-def _waiting_messages() -> Iterator[Any]:
+def _waiting_messages() -> Iterator[Envelope]:
     client: Any = celery_app.redis
     for key in queue_keys(QUEUES[0]).values():
-        yield from client.lrange(key, 0, -1)
+        yield from map(envelopes.read, client.lrange(key, 0, -1))
     # a stage is acknowledged at once: what stays longer was a dead worker's
     young = client.zrangebyscore("unacked_index", time.time() - UNACKED_SECONDS, "+inf")
-    for raw in client.hmget("unacked", young) if young else ():
-        with contextlib.suppress(ValueError, LookupError, TypeError):
-            yield json.dumps(json.loads(raw)[0])
+    yield from map(envelopes.read_taken, client.hmget("unacked", young) if young else ())
 
 
 def _mark_unfinished() -> None:
@@ -316,10 +306,18 @@ def _mark_unfinished() -> None:
     for number in ids(projects_dir()):
         with contextlib.suppress(ReelchainError, FileNotFoundError):
             project = open_project(number)
-            if not project.active():
-                run = project.state().run
-                if run.number and not run.ended:
-                    project.touch()
+            if not project.active() and project.state().run.on_its_way:
+                project.touch()
+
+
+def _record_failure(project: Project, state: ProjectState, note: Owner) -> int | None:
+    """Write into the state what its owner could only leave as a note: the disk was full."""
+    if note.stage is None or note.error is None or note.run != state.run.number:
+        return None
+    if not fail(project, note.stage, note.error):
+        return None
+    project.leave(None)
+    return ENDED
 
 
 def _bury(project: Project, stage: Stage, deaths: dict[str, int]) -> None:
@@ -330,7 +328,6 @@ def _bury(project: Project, stage: Stage, deaths: dict[str, int]) -> None:
     )
     fail(project, stage, fact_of(error))
     log.error("project %s: %s", project.id, error)
-    dispatch.settle(project)
 
 
 def _tell_rescued(project: Project, run: int) -> None:
