@@ -58,6 +58,8 @@ def test_help_names_every_command(run: Run) -> None:
         "up",
         "worker",
         "beat",
+        "auth",
+        "quota",
         "flower",
         "doctor",
         "bench",

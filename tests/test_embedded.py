@@ -222,6 +222,8 @@ def _loaded() -> bool:
 def test_a_killed_redis_or_worker_comes_back_with_its_data(shared: Path) -> None:
     url = embedded.ensure(app=APP)
     _ask("RPUSH", "kept", "one")
+    # while it waits for a slow disk, Redis answers before it has written
+    until(lambda: "aof_buffer_length:0\r" in str(_ask("INFO", "persistence")), "it is written")
     before = embedded.status()
     os.kill(before["redis"]["pid"], signal.SIGKILL)
     os.kill(before["workers"]["batch"], signal.SIGKILL)

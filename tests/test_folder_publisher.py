@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from _crash import HOWS, Crash, Machine, unfinished
+from _desk import MemoryDesk
 from _processes import in_processes, killed
 from app import disk, providers
 from app.errors import DiskError, MediaError, describe
@@ -23,14 +24,18 @@ from app.providers import Published, PublishRequest, folder
 from app.providers.folder import NAMES, RECORD, FolderPublisher
 
 
-class Session:
-    """A session that keeps nothing: the folder publisher needs none."""
+class Desk(MemoryDesk):
+    """A desk whose reports go to somebody; the folder publisher keeps nothing at it."""
 
-    def load(self) -> dict[str, Any]:
-        return {}
+    def __init__(self, told: Callable[[float], None]) -> None:
+        super().__init__()
+        self._told = told
 
     def save(self, facts: Mapping[str, Any]) -> None:
         raise AssertionError("not used")
+
+    def report(self, done: float, what: str = "start", **facts: object) -> None:
+        self._told(done)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +72,7 @@ def request_of(
 def publish(
     request: PublishRequest, report: Callable[[float], None] = lambda _done: None
 ) -> Published:
-    return FolderPublisher().publish(request, Session(), report)
+    return FolderPublisher().publish(request, Desk(report))
 
 
 def shown(shelf: Path) -> dict[str, bytes]:

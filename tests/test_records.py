@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, insert, select
@@ -37,6 +38,23 @@ def note(attempt: int = 1, *, project_id: int = 1, status: str = "running", **fa
         project_id, "asset_generation", 1, attempt, task_id="t1", status=status, **facts
     )
     assert records.flush(30)
+
+
+TODAY = date(2026, 11, 22)
+
+
+def book(
+    bucket: str,
+    units: int,
+    *,
+    service: str = "youtube",
+    project_id: int | None = None,
+    day: date = TODAY,
+    entry: str = "",
+) -> bool:
+    name = entry or uuid4().hex
+    row = records.Entry(name, day.isoformat(), service, "k", bucket, units, "call", project_id)
+    return records.with_books(service, "k", lambda books: books.book(row))
 
 
 EARLIER = """
@@ -82,13 +100,13 @@ def test_processes_that_start_on_an_empty_database_at_once_lose_nothing(again: i
         for attempt in range(8):
             note(attempt, project_id=number)
             note(attempt, project_id=100, status="completed")
-            records.book("youtube", "insert", 1, number)
+            book("insert", 1, project_id=number)
 
     in_processes(6, work)
     for number in range(6):
         assert len(records.history(number)) == 8
     assert len(records.history(100)) == 8
-    assert records.spent() == {"youtube": {"insert": 48}}
+    assert records.spent(TODAY) == {"youtube": {"insert": 48}}
 
 
 def test_the_database_lies_beside_the_projects_and_is_read_while_written(data_dir: Path) -> None:
@@ -201,8 +219,8 @@ def test_a_database_of_half_the_tables_is_completed(data_dir: Path) -> None:
     with records.engine().begin() as connection:
         records.ledger.drop(connection)
     close()
-    records.book("youtube", "insert", 3)
-    assert records.spent() == {"youtube": {"insert": 3}}
+    book("insert", 3)
+    assert records.spent(TODAY) == {"youtube": {"insert": 3}}
     assert len(records.history(1)) == 1
 
 
@@ -301,14 +319,36 @@ def closed_days() -> list[tuple[Any, ...]]:
 
 def test_booked_units_are_summed_by_service_and_bucket() -> None:
     for units in (1600, 50):
-        records.book("youtube", "insert", units, project_id=3)
-    records.book("youtube", "search", 100)
-    records.book("gemini", "requests", 1)
-    assert records.spent() == {
+        book("insert", units, project_id=3)
+    book("search", 100)
+    book("requests", 1, service="gemini")
+    assert records.spent(TODAY) == {
         "youtube": {"insert": 1650, "search": 100},
         "gemini": {"requests": 1},
     }
     assert records.spent(date(2020, 1, 1)) == {}
+
+
+def test_a_call_is_on_record_once_by_its_name_and_its_day() -> None:
+    assert [book("insert", 5, entry="a") for _ in range(2)] == [True, False]
+    assert book("insert", 7, entry="a", day=date(2026, 11, 23))
+    assert records.spent(TODAY) == {"youtube": {"insert": 5}}
+
+
+def test_a_ledger_of_an_earlier_version_goes_on(data_dir: Path) -> None:
+    data_dir.mkdir()
+    with sqlite3.connect(data_dir / "reelchain.db") as connection:
+        connection.executescript(
+            """CREATE TABLE ledger (
+                id INTEGER NOT NULL PRIMARY KEY, day VARCHAR(10) NOT NULL,
+                service VARCHAR(64) NOT NULL, bucket VARCHAR(64) NOT NULL,
+                units INTEGER NOT NULL, project_id INTEGER
+            );
+            INSERT INTO ledger VALUES (1, '2026-11-22', 'youtube', 'insert', 4, 1);"""
+        )
+    connection.close()
+    book("insert", 3)
+    assert records.spent(TODAY) == {"youtube": {"insert": 7}}
 
 
 def test_a_day_is_closed_once() -> None:
@@ -393,17 +433,13 @@ def test_a_day_has_as_many_hours_as_it_has_there(day: str, hours: int) -> None:
     assert sum(records.quota_day(moment).isoformat() == day for moment in found) == 4 * hours
 
 
-def test_hourly_closing_over_the_change_of_the_clocks_loses_no_unit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_hourly_closing_over_the_change_of_the_clocks_loses_no_unit() -> None:
     start = datetime(2026, 10, 31, tzinfo=UTC)
-    real = records.quota_day
     for hour in range(72):
-        moment = start + timedelta(hours=hour)
-        monkeypatch.setattr(_quota, "quota_day", lambda moment=moment: real(moment))
-        records.roll_over()
-        records.book("youtube", "insert", 1)
-        assert records.spent()["youtube"]["insert"] >= 1
+        day = records.quota_day(start + timedelta(hours=hour))
+        records.roll_over(day)
+        book("insert", 1, day=day)
+        assert records.spent(day)["youtube"]["insert"] >= 1
     records.roll_over(date(2026, 12, 1))
     assert [(row[0], row[3]) for row in closed_days()] == [
         ("2026-10-30", 7),

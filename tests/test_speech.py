@@ -19,6 +19,7 @@ from app.providers import SpeechRequest, _english, _mandarin, _voice, hibari, ko
 from app.providers._voice import RATE, SILENCE, UNIT, VOCABULARY, Reading
 
 NASTY = [
+    "+-90",
     "The API of FFmpeg costs $5 million at 10:30 am, isn't it?",
     "我們可以用 Python 和 FFmpeg 做一支 30 秒的短影片。",
     "2024年5月1日，成長了 30%，大約 3.5 倍；10:30 開始，花了 NT$1,200。",

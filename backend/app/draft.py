@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,28 @@ Draft = tuple[ProjectSpec, Callable[[Path], None], str | None]
 """Spec; what fills a `source/` folder; the file it came from, if any."""
 
 
-def prepare(spec: ProjectSpec | Mapping[str, Any] | str | Path, overrides: dict[str, Any]) -> Draft:
+def prepare(
+    spec: ProjectSpec | Mapping[str, Any] | str | Path,
+    overrides: dict[str, Any],
+    *,
+    before: ProjectSpec | None = None,
+) -> Draft:
     """Return what a project will be: its spec, what fills its `source/`, the file it came from.
 
     Args:
         spec: As `pipeline.create_project` takes it.
         overrides: Fields that win over what it says.
+        before: What the project was until now, where it is to be another.
 
     Raises:
         InputError: What is wrong, with its line.
     """
+    made = _draft(spec, overrides)
+    _check_publication(made[0], before)
+    return made
+
+
+def _draft(spec: ProjectSpec | Mapping[str, Any] | str | Path, overrides: dict[str, Any]) -> Draft:
     if isinstance(spec, ProjectSpec):
         return _from_fields(spec.model_dump(exclude_unset=True), overrides)
     if isinstance(spec, Mapping):
@@ -159,6 +172,30 @@ def _checked(fields: dict[str, Any]) -> ProjectSpec:
             f"The project can't be made as described: {wrong}.",
             f"Fields: {', '.join(ProjectSpec.model_fields)}.",
         ) from None
+
+
+def _check_publication(spec: ProjectSpec, before: ProjectSpec | None) -> None:
+    """Refuse a time of publication that can't be kept.
+
+    Raises:
+        InputError: `publish_at_not_private` or `publish_at_past`.
+    """
+    if spec.publish_at is None:
+        return
+    if spec.privacy != "private":
+        raise InputError(
+            "publish_at_not_private",
+            f"A video that is {spec.privacy} from the start can't be published at a later time.",
+            "Leave out publish_at, or privacy: a private video becomes public at its time.",
+        )
+    # a file made again after its time still is what was published then
+    known = before is not None and before.publish_at == spec.publish_at
+    if not known and spec.publish_at <= datetime.now(UTC):
+        raise InputError(
+            "publish_at_past",
+            f"The time of publication is over: {spec.publish_at.isoformat()}.",
+            "Give a later publish_at, or leave it out.",
+        )
 
 
 def is_file_argument(argument: str) -> bool:

@@ -79,6 +79,12 @@ class QuotaError(ReelchainError):
     exit_code = 6
 
 
+class UnfinishedError(ReelchainError):
+    """A service is still at work on what it was given: the project waits, it does not fail."""
+
+    exit_code = 12
+
+
 class PermanentError(ReelchainError):
     """A service said no for good: 400, 401, 403, 404. Never retried."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ MOST_COUNTED = 20
 """Latest projects that are opened, and latest complete ones that count."""
 HERE = frozenset(("template", "kokoro", "hibari", "folder"))
 """Providers that work on this machine: they cost no money and use up no quota."""
+FREE = HERE | {"youtube"}
+"""Providers that cost no money."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,20 @@ def job_left(number: int) -> Job | None:
         return None
     if state.status == "completed":
         return None
-    path = project.folder / "source" / state.spec.source if state.spec.source else None
     done = tuple(stage for stage in STAGE_ORDER if state.stage(stage).status == "completed")
-    made = _job(state.spec, path, path.name if path else "topic")
-    return replace(made, done=done)
+    path = project.folder / "source" / state.spec.source if state.spec.source else None
+    return job_of(state.spec, path, done)
+
+
+def job_of(spec: ProjectSpec, path: Path | None, done: tuple[Stage, ...] = ()) -> Job:
+    """Return what a project would be.
+
+    Args:
+        spec: What is asked for.
+        path: Its story; None is its topic.
+        done: Stages that are made already.
+    """
+    return replace(_job(spec, path, path.name if path else "topic"), done=done)
 
 
 def _job(spec: ProjectSpec, path: Path | None, source: str) -> Job:
@@ -111,8 +124,10 @@ def estimate(
         of: How many projects there are, with those that are complete.
 
     Returns:
-        `projects, to_make, at_once, video_seconds, work_seconds, seconds, basis, services,
-        paid_calls, quota_units`; the last two are null where a service outside is used.
+        `projects, to_make, at_once, video_seconds, work_seconds, seconds, basis, services`;
+        `paid_calls` (null where a service takes money); `quota_units` (bucket → units, 0 where there
+        is no quota), `fits_today` (how many of the videos), `note` (what becomes of the others) and
+        `quota_of` (the date of the price table).
     """
     pace, count = _pace()
     work = [
@@ -125,7 +140,8 @@ def estimate(
         "speech": chosen.speech_provider,
         "publisher": chosen.publisher,
     }
-    free = 0 if set(services.values()) <= HERE else None
+    free = 0 if set(services.values()) <= FREE else None
+    to_publish = sum("youtube_upload" not in job.done for job in jobs)
     return {
         "projects": len(jobs) if of is None else of,
         "to_make": len(jobs),
@@ -136,8 +152,42 @@ def estimate(
         "basis": f"the last {count} videos made here" if count else "a first guess",
         "services": services,
         "paid_calls": free,
-        "quota_units": free,
+        **_quota(to_publish),
     }
+
+
+def _quota(videos: int) -> dict[str, Any]:
+    """Return what publishing takes of the publisher's quota, and how many videos fit today."""
+    from app import ledger  # with SQLAlchemy, which costs a fifth of a second
+
+    facts: dict[str, Any] = {"quota_units": 0, "fits_today": videos, "note": None, "quota_of": None}
+    try:
+        for tariff in ledger.tariffs():
+            standing = ledger.standing(tariff)
+            facts["quota_units"] = {
+                bucket: units * videos for bucket, units in standing["cost"].items()
+            }
+            facts["fits_today"] = fits = min(videos, standing["fits"])
+            facts["quota_of"] = tariff.as_of
+            if fits < videos:
+                facts["note"] = _wait(videos, fits, standing)
+    except ReelchainError as error:  # it stands in the way of publishing, not of an estimate
+        facts.update(quota_units=None, fits_today=None, note=f"The quota is unknown: {error}")
+    return facts
+
+
+def _wait(videos: int, fits: int, standing: dict[str, Any]) -> str:
+    limits = {row["bucket"]: row["limit"] for row in standing["buckets"]}
+    a_day = min(limits[b] // units for b, units in standing["cost"].items() if b in limits)
+    if a_day == 0:
+        return "Not even one video fits into the quota of a whole day."
+    days = 1 + math.ceil((videos - fits) / a_day)
+    hours, minutes = divmod(standing["resets_in"] // 60, 60)
+    until = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return (
+        f"{videos - fits} of {videos} will wait until midnight Pacific, in {until}; "
+        f"about {days} days in all."
+    )
 
 
 def _pace() -> tuple[dict[Stage, float], int]:

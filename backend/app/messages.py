@@ -26,6 +26,18 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "thumbnail_start": {"en": "Drawing the thumbnail…", "zh-TW": "正在製作封面…"},
     "thumbnail_done": {"en": "Thumbnail ready", "zh-TW": "封面完成"},
     "upload_start": {"en": "Publishing…", "zh-TW": "正在發佈…"},
+    "upload_film": {
+        "en": "Uploading: {sent} of {size} MB…",
+        "zh-TW": "正在上傳：{sent}／{size} MB…",
+    },
+    "upload_extras": {
+        "en": "Adding thumbnail, captions and playlist…",
+        "zh-TW": "正在加入封面、字幕與播放清單…",
+    },
+    "upload_processing": {
+        "en": "YouTube is processing the video…",
+        "zh-TW": "YouTube 正在處理影片…",
+    },
     "upload_done": {"en": "Published", "zh-TW": "已發佈"},
     "retry": {
         "en": "Trying again in {delay} s (try {n} of {total}): {error}",

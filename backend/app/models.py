@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from app.errors import ReelchainError
 
 Language = Literal["en", "zh-TW"]
 Shape = Literal["16:9", "9:16", "1:1"]
+Privacy = Literal["private", "unlisted", "public"]
 Stage = Literal[
     "script_generation",
     "asset_generation",
@@ -39,6 +48,31 @@ class Value(BaseModel):
 
 def _feeds(stage: Stage) -> dict[str, Any]:
     return {"stage": stage}
+
+
+def _moment(given: Any) -> Any:
+    """Refuse a time that says no zone: a guess would publish at another hour on another machine."""
+    if given is None or isinstance(given, datetime):
+        moment = given
+    else:
+        try:
+            moment = datetime.fromisoformat(str(given).strip())
+        except ValueError:
+            raise ValueError(
+                "it is a time with its zone, such as 2030-05-01T18:00+02:00 or 2030-05-01T16:00Z"
+            ) from None
+    if moment is not None and moment.utcoffset() is None:
+        here = moment.astimezone().isoformat(timespec="minutes")
+        raise ValueError(f"it says no time zone; in this machine's it is {here}")
+    return moment
+
+
+def _lowered(given: Any) -> Any:
+    return str(given).strip().lower() if isinstance(given, str | int) else given
+
+
+def _none(given: Any) -> Any:
+    return None if isinstance(given, str) and given.strip().lower() == "none" else given
 
 
 class ProjectSpec(Value):
@@ -77,6 +111,28 @@ class ProjectSpec(Value):
     """Burn captions into the picture; SRT and VTT are written in any case."""
     music: str = Field(default="auto", json_schema_extra=_feeds("video_rendering"))
     """`auto` (a bed of our own), `none`, or a sound file below `source/`."""
+    privacy: Privacy = Field(default="private", json_schema_extra=_feeds("youtube_upload"))
+    """Who may see the published video; said with every upload."""
+    publish_at: Annotated[AwareDatetime | None, BeforeValidator(_moment)] = Field(
+        default=None, json_schema_extra=_feeds("youtube_upload")
+    )
+    """When a private video becomes public by itself, with its time zone."""
+    category: Annotated[
+        str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 &-]{0,40}$"), BeforeValidator(_lowered)
+    ] = Field(default="people", json_schema_extra=_feeds("youtube_upload"))
+    """The publisher's category: a name, or its number."""
+    made_for_kids: bool = Field(default=False, json_schema_extra=_feeds("youtube_upload"))
+    """The declaration that the law asks of who publishes for children."""
+    synthetic_media: bool = Field(default=True, json_schema_extra=_feeds("youtube_upload"))
+    """The declaration that voice or pictures are made by a machine."""
+    notify: bool = Field(default=True, json_schema_extra=_feeds("youtube_upload"))
+    """Tell the channel's subscribers of the video."""
+    playlist: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=150)] | None,
+        BeforeValidator(_none),
+    ] = Field(default=None, json_schema_extra=_feeds("youtube_upload"))
+    """Title of the channel's playlist that the video is added to; made where there is none.
+    `none` is no playlist, also where a batch gives its own."""
 
 
 FEEDS: dict[str, Stage] = {

@@ -63,7 +63,8 @@ def update_project(
         InputError: `project_running`, while a worker is at it; or what is wrong with the file.
     """
     project = open_project(project_id)
-    spec, sources, origin = draft.prepare(Path(path), dict(overrides or {}))
+    before = project.state().spec
+    spec, sources, origin = draft.prepare(Path(path), dict(overrides or {}), before=before)
     with _editing(project):
         _replace_source(project, sources)
         with project.transaction() as state:
@@ -160,6 +161,7 @@ def start(
     *,
     from_stage: Stage | None = None,
     restart: bool = False,
+    republish: bool = False,
     priority: str | int | None = None,
 ) -> AsyncResult[Any] | EagerResult[Any]:
     """Start a project; start is resume: what is made already is not made again.
@@ -171,10 +173,16 @@ def start(
         project_id: The project.
         from_stage: Remake this stage and all after it.
         restart: End the run on its way, if any, and begin another; what is made stays made.
+        republish: Publish a second video of a project that is published; the first one stays.
         priority: `high`, `normal`, `low` or 0-9 (9 the most urgent), from now on.
 
     Returns:
         The result of the last stage; `.get()` gives its dict or raises what ended the run.
+
+    Raises:
+        InputError: `project_running`, where stages are to be made anew or published again and a run
+            is on its way; `publication_unfinished`, where the first publication has begun and is
+            not done.
     """
     from celery.result import EagerResult
 
@@ -183,17 +191,70 @@ def start(
 
     project = open_project(project_id)
     urgent = None if priority is None else urgency(priority)
-    if from_stage is not None:
-        if restart:
-            project.cancel()
-        _forget_from(project, from_stage)
     draft.check_providers()
+    if restart and (from_stage is not None or republish):
+        project.cancel()
+    if republish:
+        from app import publication
+
+        with _editing(project):
+            publication.put_aside(project)
+    if from_stage is not None:
+        _forget_from(project, from_stage)
     outcome = finished(project.id) or dispatch.finished(project)
     if outcome is not None:
         return EagerResult(str(uuid4()), outcome, "SUCCESS")
     result = dispatch.send(project, restart=restart, priority=urgent)
     watchdog.help_now(project)
     return result
+
+
+def preview(
+    project_id: object, *, from_stage: Stage | None = None, republish: bool = False
+) -> dict[str, Any]:
+    """Return what `start` would do and tell where it publishes; nothing is done.
+
+    Args:
+        project_id: The project.
+        from_stage: As `start` takes it.
+        republish: As `start` takes it.
+
+    Returns:
+        `project_id, title, stages (stage → made or to_make), estimate, publisher, url, second,
+        announcement, description_bytes, quota, problems`; see `app.publication`.
+    """
+    from app import publication  # costs the Markdown parser; `ls` and `show` do not pay
+
+    if from_stage is not None:
+        _check_stage(from_stage)
+    draft.check_providers()
+    project = open_project(project_id)
+    if from_stage is not None or republish:
+        _refuse_running(project)
+    return publication.preview(project, from_stage=from_stage, republish=republish)
+
+
+def preview_of(
+    spec: ProjectSpec | Mapping[str, Any] | str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    update: Project | None = None,
+) -> dict[str, Any]:
+    """Return what creating a project, or updating one, and starting it would do; nothing is done.
+
+    Args:
+        spec: As `create_project` takes it.
+        overrides: Fields that win over what it says.
+        update: The project that would be updated.
+    """
+    from app import publication
+
+    draft.check_providers()
+    if update is not None:
+        _refuse_running(update)
+    before = update.state().spec if update is not None else None
+    entry = draft.prepare(spec, dict(overrides or {}), before=before)
+    return publication.preview_of(entry, update)
 
 
 def cancel(project_id: object) -> bool:
@@ -227,13 +288,17 @@ def remove(project_id: object) -> Path:
     return project.folder
 
 
-def _forget_from(project: Project, from_stage: Stage) -> None:
+def _check_stage(from_stage: Stage) -> None:
     if from_stage not in STAGE_ORDER:
         raise InputError(
             "stage_unknown",
             f"There is no stage {from_stage!r}.",
             f"Choose one of: {', '.join(STAGE_ORDER)}.",
         )
+
+
+def _forget_from(project: Project, from_stage: Stage) -> None:
+    _check_stage(from_stage)
     with _editing(project):
         project.forget(STAGE_ORDER[STAGE_ORDER.index(from_stage) :])
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FIELDS = ("title", "defaults", "projects", "on_failure", "priority", "window")
 ON_FAILURE = ("continue", "stop")
 MOST_AT_ONCE = 1000
+MOST_TITLE = 150
+"""Characters of a channel's playlist's title, as `ProjectSpec` has it."""
 NORMAL = 5
 """Urgency where nobody says."""
 
@@ -36,6 +38,8 @@ class Playlist:
         on_failure: Whether further projects are begun after one has failed.
         priority: Urgency of its projects, 0-9.
         window: How many are in work at once; None is the setting BATCH_WINDOW.
+        publish_in: The channel's playlist for each entry that says none itself: its own title,
+            where it has one.
     """
 
     title: str
@@ -45,6 +49,7 @@ class Playlist:
     on_failure: Literal["continue", "stop"]
     priority: int
     window: int | None
+    publish_in: str | None = None
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def read(playlist: Any, *, title: str = "", **rules: Any) -> Playlist:
         path = Path(playlist).expanduser()
         folder, playlist = path.parent, _from_file(path)
     fields = _fields(playlist)
-    told = fields.get("title") or title or "Batch"
+    told = fields.get("title") or title
     entries, defaults = fields.get("projects"), fields.get("defaults") or {}
     shaped = isinstance(entries, list) and isinstance(defaults, Mapping)
     if set(fields) - set(FIELDS) or not shaped or not isinstance(told, str):
@@ -192,14 +197,16 @@ def read(playlist: Any, *, title: str = "", **rules: Any) -> Playlist:
     if not entries:
         raise wrong("it has at least one project")
     fields = {**fields, **{name: value for name, value in rules.items() if value is not None}}
+    told = " ".join(told.split())[:200]
     return Playlist(
-        title=" ".join(told.split())[:200],
+        title=told or "Batch",
         entries=cast("list[Any]", entries),
         defaults=dict(cast("Mapping[str, Any]", defaults)),
         folder=folder,
         on_failure=_on_failure(fields.get("on_failure")),
         priority=_priority(fields.get("priority")),
         window=_window(fields.get("window")),
+        publish_in=told or None,
     )
 
 
@@ -258,9 +265,22 @@ def _window(value: Any) -> int | None:
 
 def _drafts(wanted: Playlist) -> list[Draft]:
     return [
-        _entry(number, entry, wanted.defaults, wanted.folder)
+        _listed(number, _entry(number, entry, wanted.defaults, wanted.folder), wanted.publish_in)
         for number, entry in enumerate(wanted.entries, 1)
     ]
+
+
+def _listed(number: int, entry: Draft, publish_in: str | None) -> Draft:
+    """Return an entry with the playlist's title as its own `playlist`, unless it says one, or none."""
+    spec, sources, origin = entry
+    if publish_in is None or "playlist" in spec.model_fields_set:
+        return entry
+    if len(publish_in) > MOST_TITLE:
+        raise wrong(
+            f"its title is the channel's playlist of entry {number}, too, and has at most "
+            f"{MOST_TITLE} characters; else say playlist in defaults"
+        )
+    return spec.model_copy(update={"playlist": publish_in}), sources, origin
 
 
 def _maker(entry: Draft) -> Callable[[int], Project]:

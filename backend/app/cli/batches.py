@@ -157,16 +157,25 @@ def _print_preview(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _estimate_lines(planned: dict[str, Any]) -> list[str]:
     services = ", ".join(planned["services"].values())
-    cost = "no cost, no quota" if planned["paid_calls"] == 0 else "cost and quota unknown"
+    cost = "no cost" if planned["paid_calls"] == 0 else "cost unknown"
     time = (
         f"{output.clock(planned['video_seconds'])} of video, about "
         f"{output.clock(planned['seconds'])} with {planned['at_once']} at once "
         f"({planned['basis']})"
     )
-    return [
+    lines = [
         f"{planned['to_make']} of {planned['projects']} projects to make: {time}.",
-        f"By {services}: {cost}.",
+        f"By {services}: {cost}, {_quota(planned)}.",
     ]
+    return [*lines, planned["note"]] if planned["note"] else lines
+
+
+def _quota(planned: dict[str, Any]) -> str:
+    units = planned["quota_units"]
+    if not units:
+        return "quota unknown" if units is None else "no quota"
+    told = ", ".join(f"{count} of {bucket}" for bucket, count in units.items())
+    return f"quota {told} ({planned['fits_today']} fit today; prices of {planned['quota_of']})"
 
 
 def _print(facts: dict[str, Any], *, as_json: bool) -> None:

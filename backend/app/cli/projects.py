@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app import errors, pipeline, settings
-from app.cli import output, stack
+from app import errors, pipeline, providers, settings
+from app.cli import fields, output, plan, stack
 from app.project import STAGE_ORDER, Project
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -18,21 +18,11 @@ Id = Annotated[str, typer.Argument(help="The project's number; see `reelchain ls
 What = Annotated[
     str, typer.Argument(help="A topic, or a story: .md, .txt or .yaml.", metavar="TOPIC|FILE")
 ]
-Language = Annotated[
-    str | None, typer.Option(help="en or zh-TW; found out from the text otherwise.")
-]
-Shape = Annotated[str | None, typer.Option(help="16:9, 9:16 or 1:1.")]
-Style = Annotated[str | None, typer.Option(help="A named style.")]
-Voice = Annotated[str | None, typer.Option(help="A voice's name.")]
-Length = Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")]
-Music = Annotated[str | None, typer.Option(help="auto or none.")]
-Title = Annotated[str | None, typer.Option(help="The video's title.")]
 Priority = Annotated[
     str | None, typer.Option(help="high, normal, low, or 0-9 with 9 the most urgent.")
 ]
-Captions = Annotated[
-    bool | None, typer.Option("--captions/--no-captions", help="Burn captions into the picture.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,10 +31,6 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     app.command("ls")(list_projects)
     app.command("rm")(remove)
-
-
-def _overrides(**given: object) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def demo(
@@ -60,56 +46,37 @@ def demo(
     _run(project, as_json=json)
 
 
+@fields.options
 def make(
     what: What,
     new: Annotated[
         bool, typer.Option("--new", help="Make another project of the same file.")
     ] = False,
-    language: Language = None,
-    shape: Shape = None,
-    style: Style = None,
-    voice: Voice = None,
-    length: Length = None,
-    music: Music = None,
-    title: Title = None,
-    captions: Captions = None,
+    dry_run: DryRun = False,
     json: Json = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Make a video: create the project (or update that of the same file), run it, watch it.
 
     A file that was made before updates its project, and only what changed is made anew.
     A topic is always a new project.
     """
-    given = _overrides(
-        language=language, shape=shape, style=style, voice=voice,
-        length=length, music=music, title=title, captions=captions,
-    )  # fmt: skip
-    if not pipeline.is_file_argument(what):
-        project = pipeline.create_project({"topic": what}, overrides=given)
-    elif not new and (known := pipeline.project_of_file(what)) is not None:
-        project = pipeline.update_project(known.id, what, overrides=given)
+    is_file = pipeline.is_file_argument(what)
+    source = what if is_file else {"topic": what}
+    known = pipeline.project_of_file(what) if is_file and not new else None
+    if dry_run:
+        planned = pipeline.preview_of(source, overrides=given, update=known)
+        plan.show(planned, as_json=json)
+    elif known is not None:
+        _run(pipeline.update_project(known.id, what, overrides=given), as_json=json)
     else:
-        project = pipeline.create_project(what, overrides=given)
-    _run(project, as_json=json)
+        _run(pipeline.create_project(source, overrides=given), as_json=json)
 
 
-def new(
-    what: What,
-    language: Language = None,
-    shape: Shape = None,
-    style: Style = None,
-    voice: Voice = None,
-    length: Length = None,
-    music: Music = None,
-    title: Title = None,
-    captions: Captions = None,
-    json: Json = False,
-) -> None:
+@fields.options
+def new(what: What, json: Json = False, *, given: dict[str, Any]) -> None:
     """Create a project without starting it; prints its number."""
-    given = _overrides(
-        language=language, shape=shape, style=style, voice=voice,
-        length=length, music=music, title=title, captions=captions,
-    )  # fmt: skip
     source = what if pipeline.is_file_argument(what) else {"topic": what}
     project = pipeline.create_project(source, overrides=given)
     document = {"project_id": project.id, "folder": str(project.folder)}
@@ -124,7 +91,12 @@ def run(
     restart: Annotated[
         bool, typer.Option("--restart", help="End the run on its way and begin another.")
     ] = False,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Publish a second video; the first one stays.")
+    ] = False,
     priority: Priority = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Run a project, or go on with it: what is made already is not made again.
@@ -132,7 +104,36 @@ def run(
     A run that is on its way is joined, unless --restart ends it.
     """
     project = pipeline.open_project(project_id)
-    _run(project, as_json=json, from_stage=from_stage, restart=restart, priority=priority)
+    stage: Any = from_stage
+    if dry_run:
+        planned = pipeline.preview(project.id, from_stage=stage, republish=republish)
+        plan.show(planned, as_json=json)
+        return
+    if republish:
+        _ask_for_a_second(project, yes=yes, as_json=json)
+    how = {"from_stage": stage, "restart": restart, "republish": republish, "priority": priority}
+    _run(project, as_json=json, **how)
+
+
+def _ask_for_a_second(project: Project, *, yes: bool, as_json: bool) -> None:
+    """Ask whether a second video is meant, unless it is the first or was said.
+
+    Raises:
+        InputError: `confirmation_needed`, where nobody can be asked.
+    """
+    before = project.state().publication
+    if before is None:
+        output.note(f"Project {project.id} was not published before: this makes its first video.")
+        return
+    if yes:
+        return
+    what = f"This makes a second video; the first stays at {before.get('url')}"
+    chosen = settings.get().publisher
+    if before.get("publisher") == chosen and providers.publisher(chosen).replaces:
+        what = f"This publishes it anew, in the place of {before.get('url')}"
+    if as_json or not sys.stdin.isatty():
+        raise errors.InputError("confirmation_needed", f"{what}.", "Say so with --yes.")
+    typer.confirm(f"{what}. Go on?", abort=True, err=True)
 
 
 def _run(project: Project, *, as_json: bool, **how: Any) -> None:
@@ -145,15 +146,14 @@ def _run(project: Project, *, as_json: bool, **how: Any) -> None:
 
 
 def _started(
-    project: Project, *, from_stage: Any = None, restart: bool = False, priority: str | None = None
+    project: Project, *, from_stage: Any = None, republish: bool = False, **how: Any
 ) -> Any:
     """Start the project; return its outcome if it was complete already."""
-    if from_stage is None and (outcome := pipeline.finished(project.id)) is not None:
+    as_it_is = from_stage is None and not republish
+    if as_it_is and (outcome := pipeline.finished(project.id)) is not None:
         return outcome
     with output.waiting("Starting the workers…"):
-        result = pipeline.start(
-            project.id, from_stage=from_stage, restart=restart, priority=priority
-        )
+        result = pipeline.start(project.id, from_stage=from_stage, republish=republish, **how)
     return result.get() if type(result).__name__ == "EagerResult" else None
 
 
@@ -193,10 +193,23 @@ def _outcome(status: dict[str, Any]) -> dict[str, Any]:
         "folder": status["folder"],
         "files": {role: str(folder / path) for role, path in status["artifacts"].items()},
         "video_url": (status["publication"] or {}).get("url"),
+        "publication": status["publication"],
         "seconds": round(sum(stage["seconds"] for stage in status["stages"].values()), 2),
         "video_seconds": status["stages"]["video_rendering"]["facts"].get("seconds"),
         "warnings": _warnings(status),
     }
+
+
+def _publication(status: dict[str, Any]) -> dict[str, str]:
+    """Return what is known of the published video, the address first."""
+    published = status["publication"] or {}
+    facts = published.get("facts") or {}
+    shown = {"published": published.get("url"), "privacy": facts.get("privacy")}
+    if facts.get("privacy") == "private" and (moment := status["spec"].get("publish_at")):
+        shown["privacy"] = f"private, public from {moment}"
+    shown["playlist"] = facts.get("playlist") or facts.get("playlist_id")
+    shown |= {name: facts.get(name) for name in ("thumbnail", "captions", "processing")}
+    return {name: str(told) for name, told in shown.items() if told}
 
 
 def _warnings(status: dict[str, Any]) -> list[str]:
@@ -212,8 +225,8 @@ def _where(status: dict[str, Any]) -> Iterator[str]:
     for role in ("video", "thumbnail", "captions_srt", "captions_vtt", "script"):
         if role in facts["files"]:
             yield f"  {role.replace('_', ' '):<14}{facts['files'][role]}"
-    if facts["video_url"]:
-        yield f"  {'published':<14}{facts['video_url']}"
+    for name, told in _publication(status).items():
+        yield f"  {name:<14}{told}"
     for warning in facts["warnings"]:
         yield f"  Note: {warning}"
 
@@ -276,7 +289,7 @@ def cancel(project_id: Id, json: Json = False) -> None:
 
 def remove(
     project_id: Id,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:

@@ -302,6 +302,22 @@ def _database() -> Iterator[Check]:
     yield Check("Database", "ok", str(engine.url.render_as_string(hide_password=True)))
 
 
+def _youtube() -> Iterator[Check]:
+    """Look at the token's file; Google is not asked (`./reelchain auth status` does)."""
+    from app.providers.youtube import auth, config
+
+    path = config.get().token_file
+    if settings.get().publisher != "youtube" and not path.exists():
+        yield Check("YouTube", "ok", "Not in use: PUBLISHER is another.")
+        return
+    auth.credentials()
+    if (mode := path.stat().st_mode & 0o777) & 0o077:
+        told = f"The token {path} can be read by others (mode {mode:04o})."
+        yield Check("YouTube", "warn", told, f"Run chmod 600 {path}")
+        return
+    yield Check("YouTube", "ok", f"A token of the Google project {auth.key_id()}: {path}")
+
+
 PROBES: dict[str, Probe] = {
     "Python": _python,
     "Packages": _environment,
@@ -313,6 +329,7 @@ PROBES: dict[str, Probe] = {
     "Redis": _redis,
     "Workers": _workers,
     "Database": _database,
+    "YouTube": _youtube,
     "Clock": _clock,
 }
 """In the order of the table."""

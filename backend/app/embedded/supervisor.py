@@ -265,8 +265,12 @@ class Supervisor:
             self.note(self.phase)
 
     def _in_work(self) -> bool:
-        """True while a message waits, or a worker has a task (or may have one: it is silent)."""
-        if self.server is None:
+        """Tell whether anything is left to do.
+
+        A message waits, a run is not over (it may wait for a service's next day), or a worker has a
+        task, or may have one, for it is silent.
+        """
+        if self.server is None or self._unfinished():
             return True
         keys = [queue + (f"\x06\x16{p}" if p else "") for queue in QUEUES for p in PRIORITIES]
         try:
@@ -281,6 +285,12 @@ class Supervisor:
             answers = self._ask_workers(what, nodes, 1.0)
             if len(answers) < len(nodes) or any(answers.values()):
                 return True
+        return False
+
+    def _unfinished(self) -> bool:
+        """Tell whether a project has the marker of a run that is not over (see `app.project`)."""
+        with contextlib.suppress(OSError):
+            return any((self.folder.parent / "projects" / ".active").iterdir())
         return False
 
     def _stop(self) -> None:

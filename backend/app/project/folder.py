@@ -199,13 +199,33 @@ class Project(Hold):
         """
         with disk.lock(self.folder / STATE_LOCK):
             state, damage = self._read()
-            if self.fence is not None and (state.run.number != self.fence or state.run.ended):
-                raise Outdated
+            self._refuse_outdated(state)
             if damage:
                 self._keep_damaged(damage)
             yield state
             state.updated_at = now()
             self._write(state, rotate=damage is None, durable=durable)
+
+    def keep_private(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a file of `private/` durably, mode 0600, that only this project's owner reads.
+
+        Args:
+            name: The file's name.
+            document: JSON values.
+
+        Raises:
+            Outdated: As in `transaction`.
+        """
+        with disk.lock(self.folder / STATE_LOCK):
+            self._refuse_outdated(self._read()[0])
+            path = self.path(f"private/{name}")
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            disk.write_json(path, dict(document))
+            path.chmod(0o600)
+
+    def _refuse_outdated(self, state: ProjectState) -> None:
+        if self.fence is not None and (state.run.number != self.fence or state.run.ended):
+            raise Outdated
 
     def _keep_damaged(self, damage: str) -> None:
         current = self.folder / STATE
@@ -481,8 +501,7 @@ class Project(Hold):
         """Let the next run make these stages anew. Their files stay until it does."""
         with self.transaction() as state:
             for stage in stages:
-                part = state.stage(stage)
-                part.status, part.inputs, part.artifacts, part.facts = "pending", None, {}, {}
+                state.stage(stage).forget()
         self.log("forgotten", stages=list(stages))
 
     def intact(self, record: Artifact) -> bool:

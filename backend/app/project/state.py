@@ -47,6 +47,10 @@ class StageState(BaseModel):
     warnings: list[str] = []
     error: ErrorFact | None = None
 
+    def forget(self) -> None:
+        """Let the next run make it anew; its files stay until it does."""
+        self.status, self.inputs, self.artifacts, self.facts = "pending", None, {}, {}
+
 
 class RunState(BaseModel):
     """The run that owns the project now: later number wins, everywhere."""

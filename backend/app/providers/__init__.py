@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from app.errors import InputError
-from app.models import Language, Script, Speech, Value
+from app.models import Language, Privacy, ProjectSpec, Script, Speech, Value
+
+T = TypeVar("T")
 
 Report = Callable[[float], None]
 """Called with the fraction done (0-1). It may raise, to stop the work."""
@@ -74,32 +76,43 @@ class SpeechProvider(Protocol):
         ...
 
 
-class PublishRequest(Value):
+class Announcement(Value):
+    """What is told about a video where it is published."""
+
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    language: Language
+    privacy: Privacy = "private"
+    publish_at: AwareDatetime | None = None
+    category: str = "people"
+    made_for_kids: bool = False
+    synthetic_media: bool = True
+    notify: bool = True
+    playlist: str | None = None
+
+    @classmethod
+    def of(cls, script: Script, spec: ProjectSpec) -> Announcement:
+        """Return what a script and a project's fields say."""
+        own = spec.model_dump(include=set(cls.model_fields) & set(ProjectSpec.model_fields))
+        told = {
+            name: getattr(script, name) for name in ("title", "description", "tags", "language")
+        }
+        return cls(**{**own, **told})
+
+
+class PublishRequest(Announcement):
     """A finished video and what is told about it. Paths are absolute."""
 
     project_id: int
     marker: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
     """Names this publication; the same marker again is the same publication."""
-    title: str
-    description: str
-    tags: tuple[str, ...]
-    language: Language
+    short: bool = False
+    """Square or upright, and three minutes at most: some services treat such videos otherwise."""
     files: dict[str, str]
     """Role (`video`, `thumbnail`, `captions_srt`, `captions_vtt`) → absolute path."""
     sha256: dict[str, str]
     """Role → SHA-256 of the file, as hexadecimal digits."""
-
-
-class PublishSession(Protocol):
-    """Where a publisher keeps what it needs to go on after a crash (private, never logged)."""
-
-    def load(self) -> dict[str, Any]:
-        """Return what was saved last, `{}` at first."""
-        ...
-
-    def save(self, facts: Mapping[str, Any]) -> None:
-        """Keep `facts` durably before this returns."""
-        ...
 
 
 class Published(Value):
@@ -107,6 +120,89 @@ class Published(Value):
 
     url: str
     video_id: str
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """What else is worth remembering: privacy, playlist, how its processing ended."""
+
+
+class Tariff(Value):
+    """What a service's calls cost of which quota of the day."""
+
+    service: str
+    key: str
+    """Names the key or client whose quota it is; never the key itself."""
+    as_of: str
+    """Date of the table, ISO 8601."""
+    limits: dict[str, int]
+    """Bucket → units a day."""
+    costs: dict[str, tuple[str, int]]
+    """Call → its bucket, and its units."""
+    per_video: dict[str, int]
+    """Call → how many of it publishing one video takes at most."""
+
+
+class Desk(Protocol):
+    """What a publisher may ask of the house while it works on one publication."""
+
+    def load(self) -> dict[str, Any]:
+        """Return what was saved last for this publication, `{}` at first."""
+        ...
+
+    def save(self, facts: Mapping[str, Any]) -> None:
+        """Keep `facts` durably before this returns (private, never logged)."""
+        ...
+
+    def visible(self, published: Published) -> None:
+        """Record that the video exists out there from now on, before anything else is done."""
+        ...
+
+    def report(self, done: float, what: str = "start", **facts: object) -> None:
+        """Tell the fraction done (0-1), and what is done now. It may raise, to stop the work.
+
+        Args:
+            done: Of the whole publication.
+            what: `start`, `film`, `extras` or `processing`: which message (`upload_…`) is shown.
+            facts: What the message holds.
+        """
+        ...
+
+    def warn(self, sentence: str) -> None:
+        """Tell the user something that is not an error."""
+        ...
+
+    def retrying(self, unit: Callable[[], T]) -> T:
+        """Call `unit`, again after 2, 5 and 10 s while it raises a `TransientError`."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait. It may raise, to stop the work."""
+        ...
+
+    def book(self, call: str) -> None:
+        """Book a call of the publisher's tariff, before it is made."""
+        ...
+
+    def reserve(self, calls: Mapping[str, int]) -> None:
+        """Keep the quota of all calls to come free for this publication.
+
+        Args:
+            calls: Call → how many; what was reserved before is replaced.
+
+        Raises:
+            QuotaError: `quota_spent`, with the seconds until the quota's next day.
+        """
+        ...
+
+    def refused(self, call: str, seconds: float | None) -> float:
+        """Tell that the service refused a call for its quota.
+
+        Args:
+            call: The call.
+            seconds: How long it is to be left alone; None is until the quota's next day.
+
+        Returns:
+            The seconds until it may be tried again.
+        """
+        ...
 
 
 class Publisher(Protocol):
@@ -117,9 +213,17 @@ class Publisher(Protocol):
     replaces: ClassVar[bool]
     """True where an edited video takes the place of the earlier one at the same address."""
 
-    def publish(
-        self, request: PublishRequest, session: PublishSession, report: Report
-    ) -> Published: ...
+    def tariff(self) -> Tariff | None:
+        """Return what its calls cost; None where there is no quota."""
+        ...
+
+    def check(self, announcement: Announcement) -> None:
+        """Raise `InputError` for what the service would refuse. Sends nothing."""
+        ...
+
+    def publish(self, request: PublishRequest, desk: Desk) -> Published:
+        """Publish, or go on with what an earlier call began for the same marker."""
+        ...
 
 
 TABLE: dict[str, dict[str, str]] = {
@@ -128,7 +232,10 @@ TABLE: dict[str, dict[str, str]] = {
         "kokoro": "app.providers.kokoro.KokoroSpeech",
         "hibari": "app.providers.hibari.HibariSpeech",
     },
-    "publisher": {"folder": "app.providers.folder.FolderPublisher"},
+    "publisher": {
+        "folder": "app.providers.folder.FolderPublisher",
+        "youtube": "app.providers.youtube.YouTubePublisher",
+    },
 }
 """Kind → name → dotted path of the class, which takes no arguments."""
 

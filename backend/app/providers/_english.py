@@ -213,10 +213,18 @@ def _spoken(line: str, owners: Sequence[int]) -> Iterator[tuple[str, int]]:
             at = place
         owner = next((o for o in owners[at : at + len(token.text)] if o != SILENCE), SILENCE)
         at += len(token.text) if place >= 0 else 0
-        for piece in _PIECES.findall(token.phonemes or ""):
+        for piece in _PIECES.findall(token.phonemes or _alone(converter, token.text)):
             yield piece, SILENCE if piece in PAUSES else owner
         if token.whitespace:
             yield " ", SILENCE
+
+
+def _alone(converter: Any, word: str) -> str:
+    """Return how a word is read that the converter passes over among its neighbours (+ -90)."""
+    if not any(c.isalnum() for c in word):
+        return ""
+    tokens = converter.phonemize_tokens(converter.tokenize(word))
+    return " ".join(token.phonemes for token in tokens if token.phonemes)
 
 
 def _said(plain: str, found: Sequence[re.Match[str]]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from app import disk, settings
 from app.errors import DiskError, MediaError
-from app.providers import Published, PublishRequest, PublishSession, Report
+from app.providers import Announcement, Desk, Published, PublishRequest, Report
 
 NAMES = {
     "video": "video.mp4",
@@ -31,12 +31,13 @@ class FolderPublisher:
     version: ClassVar[str] = "1"
     replaces: ClassVar[bool] = True
 
-    def publish(
-        self,
-        request: PublishRequest,
-        session: PublishSession,  # noqa: ARG002 - the Protocol's; a copy needs no session
-        report: Report,
-    ) -> Published:
+    def tariff(self) -> None:
+        """Copies cost nothing."""
+
+    def check(self, announcement: Announcement) -> None:
+        """A folder takes whatever is told."""
+
+    def publish(self, request: PublishRequest, desk: Desk) -> Published:
         """Fill a hidden folder, check it, put it in its place at once.
 
         What an interrupted try had copied whole is not copied again.
@@ -47,11 +48,11 @@ class FolderPublisher:
         aside = shelf / f"{disk.TEMPORARY}{request.marker}"
         if not self._is_there(target, request):
             aside.mkdir(exist_ok=True)
-            self._fill(aside, request, report)
+            desk.retrying(lambda: self._fill(aside, request, desk.report))
             _swap_in(aside, target)
         for left in (aside, _outgoing(aside)):
             disk.remove(left)
-        report(1.0)
+        desk.report(1.0)
         return Published(url=(target / NAMES["video"]).as_uri(), video_id=request.marker)
 
     def _is_there(self, target: Path, request: PublishRequest) -> bool:

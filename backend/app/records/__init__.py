@@ -33,14 +33,34 @@ from app.records._history import (
 )
 from app.records._letters import forget_letters, index_letters, indexed_letters, letter_marks
 from app.records._lives import moment
-from app.records._quota import PACIFIC, book, quota_day, roll_over, spent
+from app.records._quota import (
+    PACIFIC,
+    Books,
+    Closing,
+    Entry,
+    Hold,
+    Recalled,
+    free,
+    free_exactly,
+    holders,
+    quota_day,
+    read_books,
+    roll_over,
+    spent,
+    with_books,
+)
+from app.records._quota_events import recalled
 from app.records._writer import dropped, flush
 
 __all__ = [
     "FAULTS",
     "PACIFIC",
+    "Books",
+    "Closing",
+    "Entry",
+    "Hold",
+    "Recalled",
     "attempt",
-    "book",
     "close",
     "close_ended",
     "close_lost",
@@ -52,7 +72,10 @@ __all__ = [
     "figures",
     "flush",
     "forget_letters",
+    "free",
+    "free_exactly",
     "history",
+    "holders",
     "index_letters",
     "indexed_letters",
     "ledger",
@@ -60,7 +83,9 @@ __all__ = [
     "letter_marks",
     "moment",
     "quota_day",
+    "read_books",
     "rebuild_history",
+    "recalled",
     "roll_over",
     "rotate",
     "spent",
@@ -69,4 +94,5 @@ __all__ = [
     "task_history",
     "task_lives",
     "tasks",
+    "with_books",
 ]

@@ -117,8 +117,11 @@ ledger = Table(
     Column("bucket", String(64), nullable=False),
     Column("units", Integer, nullable=False),
     Column("project_id", Integer),
+    Column("key_id", String(255)),
+    Column("call", String(64)),
+    Column("entry", String(64)),
 )
-"""Every booked call of the open day."""
+"""Every booked call of the open day, each under its own name (`entry`)."""
 
 ledger_days = Table(
     "ledger_days",
@@ -130,6 +133,45 @@ ledger_days = Table(
     Column("calls", Integer, nullable=False),
 )
 """Closed days, summed."""
+
+quota_reservations = Table(
+    "quota_reservations",
+    metadata,
+    Column("service", String(64), primary_key=True),
+    Column("key_id", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("units", Integer, nullable=False),
+    Column("entry", String(64), nullable=False),
+)
+"""What projects have yet to spend; `entry` names the act of reserving."""
+
+quota_closings = Table(
+    "quota_closings",
+    metadata,
+    Column("service", String(64), primary_key=True),
+    Column("key_id", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    Column("until", String(32), nullable=False),
+    Column("day", String(10)),
+)
+"""Buckets that the service refused; `day` is set where it was for the rest of that day."""
+
+quota_guards = Table(
+    "quota_guards",
+    metadata,
+    Column("service", String(64), primary_key=True),
+    Column("key_id", String(255), primary_key=True),
+    Column("turns", Integer, nullable=False),
+)
+"""One row per service and key: who has changed it has the ledger to himself."""
+
+quota_days_read = Table(
+    "quota_days_read",
+    metadata,
+    Column("day", String(10), primary_key=True),
+)
+"""Days whose bookings were taken over from the projects' own history."""
 
 
 Stamp = tuple[tuple[int, int] | None, ...]

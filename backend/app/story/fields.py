@@ -203,7 +203,7 @@ def _value(source: Source, name: str, node: Node) -> object:
             value = tuple(tag.strip() for tag in text.split(",") if tag.strip())
         case "length" | "speed":
             value = _number(text)
-        case "captions":
+        case "captions" | "made_for_kids" | "synthetic_media" | "notify":
             value = _FLAGS.get(text.lower(), text)
         case "language":
             value = _language(source, text, node.line)
@@ -243,7 +243,7 @@ def _check(source: Source, name: str, value: object, line: int) -> None:
     try:
         ProjectSpec.model_validate({name: value})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         shown = str(value)[:60]
         source.refuse(
             "story_setting_invalid",

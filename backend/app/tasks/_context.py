@@ -73,10 +73,11 @@ class StageContext:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
         check: Callable[[Path], None] | None = None,
+        retry: bool = True,
     ) -> Artifact:
         """`Project.make` for this stage; a transient error of `build` is tried again."""
         checks = check or (lambda _path: None)
-        return self.make_all((name,), inputs=inputs, build=build, check=checks)[0]
+        return self.make_all((name,), inputs=inputs, build=build, check=checks, retry=retry)[0]
 
     def make_all(
         self,
@@ -85,17 +86,28 @@ class StageContext:
         inputs: Mapping[str, Any],
         build: Callable[..., None],
         check: Callable[..., None] | None = None,
+        retry: bool = True,
     ) -> tuple[Artifact, ...]:
-        """`Project.make_all` for this stage; a transient error of `build` is tried again."""
-        made = self.retrying(
-            lambda: self.project.make_all(
+        """`Project.make_all` for this stage; a transient error of `build` is tried again.
+
+        Args:
+            names: The files.
+            inputs: What they are made from.
+            build: Makes them.
+            check: Raises if they are not right.
+            retry: False where `build` calls `retrying` for each unit of its own.
+        """
+
+        def unit() -> tuple[Artifact, ...]:
+            return self.project.make_all(
                 names,
                 stage=self.stage,
                 inputs=inputs,
                 build=self._turn.guarded(build),
                 check=check,
             )
-        )
+
+        made = self.retrying(unit) if retry else unit()
         self._touched.update(names)
         return made
 
@@ -123,6 +135,10 @@ class StageContext:
                 self._on_retry(error, delay, number)
                 self._turn.pause(delay)
         return unit()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the stage may go on."""
+        self._turn.pause(seconds)
 
     def waiting(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which the stage waits for its own threads: it may be ended there."""

@@ -12,7 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from app import errors, logs, messages, progress, records
 from app.celery_app import celery_app
-from app.errors import InputError, QuotaError, ReelchainError, StateError
+from app.errors import InputError, QuotaError, ReelchainError, StateError, UnfinishedError
 from app.models import ErrorFact, Stage
 from app.project import STAGE_ORDER, Outdated, Project, ProjectState, now
 from app.project import owner as owners
@@ -337,8 +337,8 @@ class Execution:
         return {"finished_at": now(), "seconds": self._seconds()}
 
     def _may_wait(self, error: ReelchainError) -> bool:
-        """Tell whether patience may help: a quota of the day, or a long Retry-After."""
-        if isinstance(error, QuotaError):
+        """Tell whether patience may help: a day's quota, a service's own work, a long Retry-After."""
+        if isinstance(error, QuotaError | UnfinishedError):
             return bool(error.retry_after)
         patient = error.retryable and (error.retry_after or 0) > LONGEST_WAIT
         return patient and self.state.run.waits < MOST_WAITS

@@ -245,9 +245,12 @@ def finished(project: Project) -> dict[str, Any] | None:
     state = project.state()
     if state.status != "completed":
         return None
-    if not all(is_made(project, state, stage) for stage in STAGE_ORDER):
-        return None
-    return state.result(STAGE_ORDER[-1])
+    return state.result(STAGE_ORDER[-1]) if first_to_make(project, state) is None else None
+
+
+def first_to_make(project: Project, state: ProjectState) -> Stage | None:
+    """Return the first stage that is not made from what the project is now; None if all are."""
+    return next((stage for stage in STAGE_ORDER if not is_made(project, state, stage)), None)
 
 
 def snapshot(project: Project) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Task
 
-from app import records, settings
+from app import ledger, records, settings
 from app.celery_app import HARD_LIMIT_GRACE, celery_app
-from app.tasks import cleanup
+from app.errors import ReelchainError
+from app.tasks import cleanup, dispatch
+
+log = logging.getLogger(__name__)
 
 CLEANING = "maintenance:clean_up"
 """Redis key that lets one clean-up work at a time; it runs out with the task's hard limit."""
@@ -21,13 +25,26 @@ _FREE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]
 
 @celery_app.task(name="app.tasks.sync_quotas")
 def sync_quotas() -> dict[str, Any]:
-    """Close every quota day that is over (Pacific time) and say what today has spent.
+    """Close every quota day that is over (Pacific time) and set today's ledger right.
 
     Returns:
-        `day` (ISO date), `closed` (days closed now), `spent` (service → bucket → units).
+        `day` (ISO date), `closed` (days closed now), `spent` (service → bucket → units), `corrected`
+        (bucket → units added, where the service refused more) and `dropped` (reservations of runs that
+        are over, closings that have run out).
     """
-    closed = records.roll_over()
-    return {"day": records.quota_day().isoformat(), "closed": closed, "spent": records.spent()}
+    return ledger.sync()
+
+
+def _release(project_id: int, _over: bool) -> None:
+    """Let others have the quota that a run kept for itself, now that it is over."""
+    try:
+        if ledger.tariffs():
+            ledger.release(project_id)
+    except ReelchainError as error:  # a setting is wrong; `sync_quotas` drops it later
+        log.warning("project %s's reserved quota is not released yet: %s", project_id, error)
+
+
+dispatch.run_over.append(_release)
 
 
 @celery_app.task(bind=True, name="app.tasks.clean_up")

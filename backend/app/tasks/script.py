@@ -8,7 +8,7 @@ from pathlib import Path
 from app import disk, providers, settings, story
 from app.errors import InputError
 from app.models import ProjectSpec, Script
-from app.providers import ScriptRequest
+from app.providers import Announcement, ScriptRequest
 from app.tasks._stage import StageContext, stage_task
 
 SCRIPT = "script.json"
@@ -28,6 +28,8 @@ def generate_script_task(context: StageContext) -> None:
         context.make(SCRIPT, inputs=inputs, build=lambda path: _write(context, path))
         script = load(context)
         context.facts.update(edited_by_hand=False, origin=script.origin)
+    # what the publisher would refuse is refused before the film is made
+    providers.publisher(settings.get().publisher).check(Announcement.of(script, context.spec))
     for warning in _story_warnings(context):
         context.warn(warning)
     if script.origin == "template writer":
@@ -84,18 +86,32 @@ def _edited_by_hand(context: StageContext, inputs: dict[str, object]) -> bool:
 
 
 def _write(context: StageContext, path: Path) -> None:
-    script = _from_story(context) if context.spec.source else _from_topic(context.spec)
-    document = script.model_dump(mode="json")
+    document = written(context.spec, _story(context)).model_dump(mode="json")
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _from_story(context: StageContext) -> Script:
-    script = story.read(context.project.path(f"source/{context.spec.source}")).script
+def _story(context: StageContext) -> Path | None:
+    """Return the project's story; None where it has a topic only."""
+    name = context.spec.source
+    return context.project.path(f"source/{name}") if name else None
+
+
+def written(spec: ProjectSpec, path: Path | None) -> Script:
+    """Return the script of a story, or ask the writer for one of the topic.
+
+    Args:
+        spec: What is asked for.
+        path: The story; None is the topic.
+    """
+    return _from_topic(spec) if path is None else _from_story(spec, path)
+
+
+def _from_story(spec: ProjectSpec, path: Path) -> Script:
+    script = story.read(path).script
     if script is None:
         raise InputError(
             "story_empty", "The story has no words to speak.", "Write at least one sentence."
         )
-    spec = context.spec
     changes = {name: getattr(spec, name) for name in _OVERRIDES if getattr(spec, name)}
     return script.model_copy(update={**changes, "language": spec.language})
 
@@ -121,6 +137,5 @@ def _from_topic(spec: ProjectSpec) -> Script:
 
 
 def _story_warnings(context: StageContext) -> tuple[str, ...]:
-    if context.spec.source is None:
-        return ()
-    return story.read(context.project.path(f"source/{context.spec.source}")).warnings
+    path = _story(context)
+    return () if path is None else story.read(path).warnings

@@ -4,49 +4,120 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from app import disk, providers, settings
+from app import disk, ledger, providers, settings
 from app.errors import InputError
 from app.project import Project, now
-from app.providers import PublishRequest
+from app.providers import Announcement, Published, Publisher, PublishRequest
 from app.tasks import script
 from app.tasks._stage import StageContext, stage_task
 
+T = TypeVar("T")
+
 RECORD = "publish.json"
-SESSION = "private/publish-session.json"
+SESSION = "publish-session.json"
 ROLES = {
     "video": "video.mp4",
     "thumbnail": "thumbnail.jpg",
     "captions_srt": "captions.srt",
     "captions_vtt": "captions.vtt",
 }
+SHORT_SECONDS = 180
+"""Square and upright videos up to this length are Shorts (YouTube Help, since 2024-10-15)."""
+BEGIN, END = 0.05, 0.95
+"""Where in the progress of the stage the publisher's own work begins and ends."""
 
 
-class FolderSession:
-    """A `PublishSession` in the project's private folder (mode 0600 in 0700)."""
+def session_of(project: Project) -> dict[str, Any]:
+    """Return what is kept of a project's publication, `{}` where there is nothing to be read."""
+    try:
+        found = json.loads(project.path(f"private/{SESSION}").read_bytes())
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can't be kept
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
-    def __init__(self, project: Project) -> None:
-        self._path = project.path(SESSION)
+
+class StageDesk:
+    """The `Desk` of a project's publish stage.
+
+    Args:
+        context: The stage.
+        publisher: Whose calls are booked.
+        inputs: Digest of what is published.
+    """
+
+    def __init__(self, context: StageContext, publisher: Publisher, inputs: str) -> None:
+        self._context = context
+        self._project = context.project
+        self._publisher = publisher
+        self._inputs = inputs
 
     def load(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._path.read_bytes())
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can't be kept
-        except (FileNotFoundError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return session_of(self._project)
 
     def save(self, facts: Mapping[str, Any]) -> None:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        disk.write_json(self._path, dict(facts))
-        self._path.chmod(0o600)
+        self._project.keep_private(SESSION, facts)
+
+    def visible(self, published: Published) -> None:
+        """Record the publication; one of an earlier version of the project never counts as this."""
+        superseded = published.facts.get("superseded")
+        facts = self.record(published) | ({"inputs": None} if superseded else {})
+        with self._project.transaction() as state:
+            state.publication = facts
+
+    def record(self, published: Published) -> dict[str, Any]:
+        """Return what is remembered of a publication."""
+        before = self._context.state().publication or {}
+        same = before.get("video_id") == published.video_id
+        return {
+            "publisher": self._publisher.name,
+            "url": published.url,
+            "video_id": published.video_id,
+            "marker": marker(self._project),
+            "published_at": before["published_at"] if same else now(),
+            "inputs": self._inputs,
+            "facts": published.facts,
+        }
+
+    def is_of(self, publication: Mapping[str, Any]) -> bool:
+        """Tell whether a publication is of what is to be published now."""
+        return publication.get("inputs") == self._inputs
+
+    def report(self, done: float, what: str = "start", **facts: object) -> None:
+        self._context.report(BEGIN, END, f"upload_{what}", **facts)(done)
+
+    def warn(self, sentence: str) -> None:
+        self._context.warn(sentence)
+
+    def retrying(self, unit: Callable[[], T]) -> T:
+        return self._context.retrying(unit)
+
+    def pause(self, seconds: float) -> None:
+        self._context.pause(seconds)
+
+    def book(self, call: str) -> None:
+        if (tariff := self._publisher.tariff()) is not None:
+            ledger.book(tariff, call, self._project)
+
+    def reserve(self, calls: Mapping[str, int]) -> None:
+        if (tariff := self._publisher.tariff()) is not None:
+            ledger.reserve(tariff, calls, self._project)
+
+    def refused(self, call: str, seconds: float | None) -> float:
+        if (tariff := self._publisher.tariff()) is not None:
+            ledger.refused(tariff, call, seconds, self._project)
+        if seconds is not None:
+            return seconds
+        moment = ledger.clock()
+        return (ledger.reset_after(moment) - moment).total_seconds()
 
 
-@stage_task("youtube_upload", share=8, version="1", label="upload")
+@stage_task("youtube_upload", share=8, version="2", label="upload")
 def upload_to_youtube_task(context: StageContext) -> None:
     """Publish the video by the configured publisher; what is published already stays as it is."""
     publisher = providers.publisher(settings.get().publisher)
@@ -54,7 +125,13 @@ def upload_to_youtube_task(context: StageContext) -> None:
     inputs = request.model_dump(mode="json", exclude={"files", "marker"}) | {
         "publisher": publisher.name
     }
-    context.make(RECORD, inputs=inputs, build=lambda path: _publish(context, request, path))
+    desk = StageDesk(context, publisher, disk.digest(inputs))
+    context.make(
+        RECORD,
+        inputs=inputs,
+        build=lambda path: _publish(context, request, desk, path),
+        retry=False,
+    )
     record = json.loads(context.project.path(RECORD).read_bytes())
     with context.project.transaction() as state:
         state.publication = record
@@ -62,7 +139,6 @@ def upload_to_youtube_task(context: StageContext) -> None:
 
 
 def _request(context: StageContext) -> PublishRequest:
-    made = script.load(context)
     state = context.state()
     records = {role: state.artifact(path) for role, path in ROLES.items()}
     unknown = [ROLES[role] for role, record in records.items() if record is None]
@@ -72,48 +148,67 @@ def _request(context: StageContext) -> PublishRequest:
             f"The project has no record of {', '.join(unknown)}, which is to be published.",
             f"Remake it: ./reelchain run {context.project.id} --from video_rendering.",
         )
+    told = Announcement.of(script.load(context), context.spec)
+    seconds = state.stage("video_rendering").facts.get("seconds")
+    brief = isinstance(seconds, int | float) and seconds <= SHORT_SECONDS
     return PublishRequest(
+        **told.model_dump(),
         project_id=context.project.id,
-        marker=_marker(context),
-        title=made.title,
-        description=made.description,
-        tags=made.tags,
-        language=made.language,
+        marker=marker(context.project),
+        short=brief and context.spec.shape != "16:9",
         files={role: str(context.project.path(path)) for role, path in ROLES.items()},
         sha256={role: record.sha256 for role, record in records.items() if record is not None},
     )
 
 
-def _marker(context: StageContext) -> str:
-    """Return the name of this project's one publication, kept before anything is sent."""
-    session = FolderSession(context.project)
-    facts = session.load()
+def marker(project: Project) -> str:
+    """Return the name of a project's one publication, kept before anything is sent.
+
+    It stands in the session, and in the state for the case that `private/` was lost: what was begun
+    under it is then looked for.
+    """
+    session, state = session_of(project), project.state()
+    kept = str(session.get("marker"))
+    known = str(state.stage("youtube_upload").facts.get("marker"))
     # it becomes part of a folder's name
-    if not re.fullmatch(rf"rc-{context.project.id}-[0-9a-f]{{12}}", str(facts.get("marker"))):
-        session.save({**facts, "marker": f"rc-{context.project.id}-{uuid4().hex[:12]}"})
-        facts = session.load()
-    return str(facts["marker"])
+    ours = re.compile(rf"rc-{project.id}-[0-9a-f]{{12}}")
+    found = next((m for m in (kept, known) if ours.fullmatch(m)), None)
+    found = found or f"rc-{project.id}-{uuid4().hex[:12]}"
+    if found != kept:
+        lost = {"lost": True} if found == known else {}
+        project.keep_private(SESSION, {**session, "marker": found, **lost})
+    if found != known:
+        with project.transaction() as state:
+            state.stage("youtube_upload").facts["marker"] = found
+    return found
 
 
-def _publish(context: StageContext, request: PublishRequest, path: Path) -> None:
+def _publish(context: StageContext, request: PublishRequest, desk: StageDesk, path: Path) -> None:
     publisher = providers.publisher(settings.get().publisher)
     before = context.state().publication
-    ours = before is None or before.get("publisher") == publisher.name
-    if before is not None and not (publisher.replaces and ours):
+    if before is not None:
+        _refuse_second(context, publisher, before, desk)
+    try:
+        published = publisher.publish(request, desk)
+    finally:
+        if publisher.tariff() is not None:
+            ledger.release(context.project.id)
+    facts = desk.record(published) | {"sha256": request.sha256["video"]}
+    path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_second(
+    context: StageContext, publisher: Publisher, before: Mapping[str, Any], desk: StageDesk
+) -> None:
+    """Go on only where an earlier publication is replaced, or is this very one, not yet finished."""
+    ours = before.get("publisher") == publisher.name
+    same = ours and desk.is_of(before)
+    if not (ours and publisher.replaces) and not same:
         raise InputError(
             "already_published",
             f"This project is published already: {before.get('url')}",
-            "Make a new project for a second video (./reelchain make --new).",
+            f"Publish a second video on purpose: ./reelchain run {context.project.id} --republish.",
         )
-    published = publisher.publish(
-        request, FolderSession(context.project), context.report(0.05, 0.95, "upload_start")
-    )
-    facts = {
-        "publisher": publisher.name,
-        "url": published.url,
-        "video_id": published.video_id,
-        "marker": request.marker,
-        "published_at": now(),
-        "sha256": request.sha256["video"],
-    }
-    path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    session = desk.load()
+    if same and "video_id" not in session and not publisher.replaces:
+        desk.save({**session, "video_id": before.get("video_id")})  # `private/` was lost

@@ -1,0 +1,67 @@
+"""Options for a project's settings, the same for each command that makes one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+FIELDS: dict[str, Any] = {
+    "language": Annotated[
+        str | None, typer.Option(help="en or zh-TW; found out from the text otherwise.")
+    ],
+    "shape": Annotated[str | None, typer.Option(help="16:9, 9:16 or 1:1.")],
+    "style": Annotated[str | None, typer.Option(help="A named style.")],
+    "voice": Annotated[str | None, typer.Option(help="A voice's name.")],
+    "length": Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")],
+    "music": Annotated[str | None, typer.Option(help="auto or none.")],
+    "title": Annotated[str | None, typer.Option(help="The video's title.")],
+    "captions": Annotated[
+        bool | None,
+        typer.Option("--captions/--no-captions", help="Burn captions into the picture."),
+    ],
+    "privacy": Annotated[str | None, typer.Option(help="private, unlisted or public.")],
+    "publish_at": Annotated[
+        str | None,
+        typer.Option(
+            help="When a private video becomes public: 2030-05-01T18:00+02:00.", metavar="TIME"
+        ),
+    ],
+    "category": Annotated[str | None, typer.Option(help="The publisher's category.")],
+    "playlist": Annotated[
+        str | None, typer.Option(help="The channel's playlist it is added to, or none.")
+    ],
+    "made_for_kids": Annotated[
+        bool | None,
+        typer.Option("--made-for-kids/--not-made-for-kids", help="Declare it made for children."),
+    ],
+    "synthetic_media": Annotated[
+        bool | None,
+        typer.Option("--synthetic/--no-synthetic", help="Declare it made by a machine."),
+    ],
+    "notify": Annotated[
+        bool | None, typer.Option("--notify/--no-notify", help="Tell the channel's subscribers.")
+    ],
+}
+"""Field of `ProjectSpec` → its option."""
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each of `FIELDS`; it gets those that were set as `given`."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+
+    @functools.wraps(command)
+    def wrapped(**arguments: Any) -> None:
+        fields = {name: arguments.pop(name) for name in FIELDS}
+        command(**arguments, given={name: v for name, v in fields.items() if v is not None})
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(n, kind, default=None, annotation=a) for n, a in FIELDS.items()]
+    parameters = [parameter.replace(kind=kind) for parameter in own] + more
+    # what Typer reads the options from
+    setattr(wrapped, "__signature__", inspect.Signature(parameters))  # noqa: B010 - no field of its type
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
