@@ -24,9 +24,20 @@ SESSION = "private/publish-session.json"
 
 
 @pytest.fixture
-def youtube(monkeypatch: pytest.MonkeyPatch) -> None:
+def youtube(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     monkeypatch.setenv("PUBLISHER", "youtube")
     settings.get.cache_clear()
+    token = data_dir / "private" / "youtube_token.json"
+    token.parent.mkdir(parents=True)
+    names = ("refresh_token", "client_id", "client_secret")
+    token.write_text(json.dumps(dict.fromkeys(names, "1-x")))
+
+
+@pytest.mark.usefixtures("youtube")
+def test_without_a_token_nothing_is_made_that_could_not_be_published(data_dir: Path) -> None:
+    project = create_project({"topic": "the tides"})
+    (data_dir / "private" / "youtube_token.json").unlink()
+    assert [p["code"] for p in preview(project.id)["problems"]] == ["youtube_auth_missing"]
 
 
 def reelchain(*arguments: str, answer: str = "") -> Result:
@@ -60,7 +71,7 @@ def published(*, by: str = "youtube", **facts: Any) -> Project:
     marker = f"rc-{project.id}-0123456789ab"
     publication = {
         "publisher": by, "url": f"{YOUTUBE}abc", "video_id": "abc", "marker": marker,
-        "published_at": "2026-11-22T10:00:00Z", "inputs": "x", "facts": facts,
+        "published_at": "2026-11-22T10:00:00Z", "film": "x", "facts": facts,
     }  # fmt: skip
     with project.transaction() as state:
         state.publication = publication
@@ -347,4 +358,4 @@ def test_a_dry_run_is_told_to_people_as_well() -> None:
     for line in ("publisher youtube", "title Tea", "privacy private", "playlist Kitchen", "| B"):
         assert line in lines
     assert lines.index("| ref rc-1-…") == lines.index("| B") + 2
-    assert [line for line in lines if line.endswith("19 more such videos fit today")]
+    assert [line for line in lines if line.endswith("19 such videos fit today")]

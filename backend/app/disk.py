@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -217,3 +217,16 @@ def append_line(path: Path, line: str) -> None:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
         os.write(handle, f"{chr(10) if torn else ''}{line}\n".encode())
+
+
+def leads_out(folder: Path, parts: Sequence[str]) -> bool:
+    """Tell whether a link on the way from `folder` leads out of it."""
+    at = str(folder)
+    for part in parts:
+        at = f"{at}/{part}"
+        if os.path.islink(at):  # noqa: PTH114 - asked for every artifact; a Path is slower
+            try:
+                return not folder.joinpath(*parts).resolve().is_relative_to(folder.resolve())
+            except (OSError, RuntimeError):  # a link to itself
+                return True
+    return False

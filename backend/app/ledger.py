@@ -26,6 +26,10 @@ T = TypeVar("T")
 
 SPREAD = 60
 """Seconds over which the projects that wait for one moment come back, each at its own."""
+MARGIN = 5.0
+"""Seconds after such a moment that the first comes back: the service's clock may be behind."""
+CLOCKS_APART = timedelta(minutes=10)
+"""Into a day, for which a refusal may still be the last day's."""
 AGAIN = timedelta(seconds=30)
 """Until a project looks again that has no room only for what others have reserved."""
 EARLIER = timedelta(minutes=5)
@@ -158,7 +162,7 @@ def _refusal(
 
 
 def _wait_for(until: datetime, told: str, number: int, now: datetime) -> QuotaError:
-    seconds = max(0.0, (until - now).total_seconds()) + 1 + number % SPREAD
+    seconds = _seconds_to(until, now, number)
     clock_time = until.strftime("%Y-%m-%d %H:%M UTC")
     hint = f"It goes on by itself after {clock_time}; ./reelchain quota shows what is left."
     return QuotaError("quota_spent", told, hint, round(seconds, 3))
@@ -178,8 +182,10 @@ def _check_possible(tariff: Tariff, need: Mapping[str, int]) -> None:
 
 def refused(
     tariff: Tariff, call: str, seconds: float | None, project: Project | None = None
-) -> None:
+) -> float:
     """Close a call's bucket for everybody with that key: the service said no.
+
+    A refusal in a day's first minutes is the last day's: the service's clock is behind ours.
 
     Args:
         tariff: Whose call it was.
@@ -187,9 +193,15 @@ def refused(
         seconds: For how long; None is until the quota's day ends, and the project, which waits for
             that, keeps nothing reserved.
         project: Whose call it was, if any project's.
+
+    Returns:
+        The seconds until the project tries again, each at a moment of its own.
     """
     now, bucket = _now(), tariff.costs[call][0]
-    whole_day = seconds is None
+    begun = now - datetime.combine(records.quota_day(now), daytime(), tzinfo=records.PACIFIC)
+    whole_day = seconds is None and begun > CLOCKS_APART
+    if seconds is None and not whole_day:
+        seconds = CLOCKS_APART.total_seconds()
     until = reset_after(now) if seconds is None else now + timedelta(seconds=seconds)
     day = _day(now)
     closing = Closing(tariff.service, tariff.key, bucket, _text(until), day if whole_day else None)
@@ -203,6 +215,11 @@ def refused(
             project.log("quota_released")
 
     _unless_broken(tariff, work)
+    return _seconds_to(until, now, 0 if project is None else project.id)
+
+
+def _seconds_to(until: datetime, now: datetime, number: int) -> float:
+    return max(0.0, (until - now).total_seconds()) + MARGIN + number % SPREAD
 
 
 def _told(closing: Closing) -> dict[str, Any]:
@@ -320,7 +337,7 @@ def _sync(tariff: Tariff, corrected: dict[str, int]) -> int:
         spent = books.spent(day)
         for bucket, closing in books.closed(_text(now)).items():
             units = tariff.limits.get(bucket, 0) - spent.get(bucket, 0)
-            name = f"correction-{day}-{bucket}"
+            name = f"correction-{day}-{tariff.service}-{tariff.key}-{bucket}"
             whose = (tariff.service, tariff.key, bucket)
             entry = Entry(name, day, *whose, units, "correction", None)
             if closing.day == day and units > 0 and books.book(entry):

@@ -201,7 +201,7 @@ def _goes_on(wanted: _Wanted, publication: Mapping[str, Any], publisher: Publish
     """Tell whether a run publishes, although there is a publication."""
     ours = publication.get("publisher") == publisher.name
     under_way = wanted.state is not None and wanted.state.stage(LAST).status != "completed"
-    same = wanted.first == LAST and under_way and publication.get("inputs") is not None
+    same = wanted.first == LAST and under_way and publication.get("film") is not None
     return wanted.second or (ours and (publisher.replaces or same))
 
 
@@ -277,10 +277,11 @@ def put_aside(project: Project) -> Mapping[str, Any] | None:
     if before is None:
         return None
     kept = project.path(f"private/{upload.SESSION}")
-    if kept.exists():
+    marker = "".join(c for c in str(before.get("marker")) if c.isalnum() or c in "-_")[:80]
+    aside = kept.with_name(f"publish-session-{marker}.json")
+    if kept.exists() and not aside.exists():
         # first: with the old session in its place the next run would find the old video
-        marker = "".join(c for c in str(before.get("marker")) if c.isalnum() or c in "-_")[:80]
-        disk.rename(kept, kept.with_name(f"publish-session-{marker}.json"))
+        disk.rename(kept, aside)
         disk.fsync(kept.parent)
     project.log("republish", publication=before)
     with project.transaction() as state:

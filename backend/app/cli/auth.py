@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
 from app.cli import output
 from app.errors import PermanentError, QuotaError, ReelchainError, TransientError
-
-if TYPE_CHECKING:
-    from app.providers import Desk
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Service = Annotated[Literal["youtube"], typer.Argument(help="Whose token.")]
@@ -82,7 +79,7 @@ def _channel() -> tuple[dict[str, str] | None, ReelchainError | None]:
     from app.providers.youtube import client, config
 
     try:
-        with closing(client.Client(cast("Desk", _Till()), config.get())) as api:
+        with closing(client.Client(_Till(), config.get())) as api:
             answer = api.call(
                 "channels.list", lambda youtube: youtube.channels().list(part="snippet", mine=True)
             )
@@ -113,10 +110,10 @@ class _Till:
 
         ledger.book(self._tariff, call)
 
-    def refused(self, call: str, seconds: float | None) -> None:
+    def refused(self, call: str, seconds: float | None) -> float:
         from app import ledger
 
-        ledger.refused(self._tariff, call, seconds)
+        return ledger.refused(self._tariff, call, seconds)
 
 
 def _told(error: ReelchainError | None) -> dict[str, str] | None:

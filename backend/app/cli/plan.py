@@ -72,5 +72,5 @@ def _quota(quota: dict[str, Any]) -> str:
     costs = ", ".join(f"{units:,} of {bucket}" for bucket, units in quota["cost"].items())
     fits = quota["fits"]
     if fits:
-        return f"{costs}; {fits} more such videos fit today"
+        return f"{costs}; {fits} such video{' fits' if fits == 1 else 's fit'} today"
     return f"{costs}; none fits today, it would wait until {quota['resets_at']}"

@@ -290,7 +290,8 @@ class Supervisor:
     def _unfinished(self) -> bool:
         """Tell whether a project has the marker of a run that is not over (see `app.project`)."""
         with contextlib.suppress(OSError):
-            return any((self.folder.parent / "projects" / ".active").iterdir())
+            markers = (self.folder.parent / "projects" / ".active").iterdir()
+            return any(marker.name.isdigit() for marker in markers)
         return False
 
     def _stop(self) -> None:

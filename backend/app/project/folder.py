@@ -533,7 +533,7 @@ class Project(Hold):
         """
         pure = PurePosixPath(name)
         wrong = pure.is_absolute() or not pure.parts or ".." in pure.parts or "\x00" in name
-        if wrong or _leads_out(self.folder, pure.parts):
+        if wrong or disk.leads_out(self.folder, pure.parts):
             raise InputError(
                 "path_outside",
                 f"{name!r} is not a path inside the project.",
@@ -570,19 +570,6 @@ class Project(Hold):
             if path.is_file() and not path.is_symlink()
         }
         return disk.digest(files)
-
-
-def _leads_out(folder: Path, parts: Sequence[str]) -> bool:
-    """Tell whether a link on the way from `folder` leads out of it."""
-    at = str(folder)
-    for part in parts:
-        at = f"{at}/{part}"
-        if os.path.islink(at):  # noqa: PTH114 - asked for every artifact; a Path is slower
-            try:
-                return not folder.joinpath(*parts).resolve().is_relative_to(folder.resolve())
-            except (OSError, RuntimeError):  # a link to itself
-                return True
-    return False
 
 
 def _nobody_is_at_it(state: ProjectState) -> None:

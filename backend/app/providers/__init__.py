@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from app import disk
 from app.errors import InputError
 from app.models import Language, Privacy, ProjectSpec, Script, Speech, Value
 
@@ -113,6 +114,13 @@ class PublishRequest(Announcement):
     """Role (`video`, `thumbnail`, `captions_srt`, `captions_vtt`) → absolute path."""
     sha256: dict[str, str]
     """Role → SHA-256 of the file, as hexadecimal digits."""
+
+    @property
+    def identity(self) -> str:
+        """Digest of the video itself and the words about it, without what is added later."""
+        later = {"files", "sha256", "playlist", "notify", "short"}
+        told = self.model_dump(mode="json", exclude=later)
+        return disk.digest([told, self.sha256["video"]])
 
 
 class Published(Value):

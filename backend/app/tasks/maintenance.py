@@ -9,8 +9,9 @@ from celery import Task
 
 from app import ledger, records, settings
 from app.celery_app import HARD_LIMIT_GRACE, celery_app
-from app.errors import ReelchainError
+from app.errors import NotFoundError, ReelchainError
 from app.tasks import cleanup, dispatch
+from app.tasks._context import open_project
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,18 @@ def sync_quotas() -> dict[str, Any]:
 def _release(project_id: int, _over: bool) -> None:
     """Let others have the quota that a run kept for itself, now that it is over."""
     try:
-        if ledger.tariffs():
+        if ledger.tariffs() and not _is_on_its_way(project_id):
             ledger.release(project_id)
     except ReelchainError as error:  # a setting is wrong; `sync_quotas` drops it later
         log.warning("project %s's reserved quota is not released yet: %s", project_id, error)
+
+
+def _is_on_its_way(project_id: int) -> bool:
+    """Tell whether another run has begun meanwhile, whose reservation it is."""
+    try:
+        return open_project(project_id).state().run.on_its_way
+    except NotFoundError:
+        return False
 
 
 dispatch.run_over.append(_release)

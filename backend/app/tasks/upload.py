@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from app import disk, ledger, providers, settings
-from app.errors import InputError
+from app.errors import InputError, TransientError, UnfinishedError
 from app.project import Project, now
 from app.providers import Announcement, Published, Publisher, PublishRequest
 from app.tasks import script
@@ -28,6 +28,8 @@ ROLES = {
 }
 SHORT_SECONDS = 180
 """Square and upright videos up to this length are Shorts (YouTube Help, since 2024-10-15)."""
+AWAY_SECONDS = (60.0, 300.0, 900.0, 1800.0, 3600.0)
+"""How long a project waits for a service that does not answer, the first time, the second …"""
 BEGIN, END = 0.05, 0.95
 """Where in the progress of the stage the publisher's own work begins and ends."""
 
@@ -48,14 +50,20 @@ class StageDesk:
     Args:
         context: The stage.
         publisher: Whose calls are booked.
-        inputs: Digest of what is published.
+        request: What is published.
     """
 
-    def __init__(self, context: StageContext, publisher: Publisher, inputs: str) -> None:
+    def __init__(
+        self, context: StageContext, publisher: Publisher, request: PublishRequest
+    ) -> None:
         self._context = context
         self._project = context.project
         self._publisher = publisher
-        self._inputs = inputs
+        self._film = request.identity
+        away = self.load().get("away")
+        self._away = away if isinstance(away, int) else 0
+        """How often it has waited for a service that was away, since it last answered."""
+        self._inputs = disk.digest(_inputs(request, publisher))
 
     def load(self) -> dict[str, Any]:
         return session_of(self._project)
@@ -66,7 +74,7 @@ class StageDesk:
     def visible(self, published: Published) -> None:
         """Record the publication; one of an earlier version of the project never counts as this."""
         superseded = published.facts.get("superseded")
-        facts = self.record(published) | ({"inputs": None} if superseded else {})
+        facts = self.record(published) | ({} if superseded is None else {"film": superseded})
         with self._project.transaction() as state:
             state.publication = facts
 
@@ -80,13 +88,23 @@ class StageDesk:
             "video_id": published.video_id,
             "marker": marker(self._project),
             "published_at": before["published_at"] if same else now(),
-            "inputs": self._inputs,
+            "film": self._film,
             "facts": published.facts,
         }
 
     def is_of(self, publication: Mapping[str, Any]) -> bool:
-        """Tell whether a publication is of what is to be published now."""
-        return publication.get("inputs") == self._inputs
+        """Tell whether a publication is of what is to be published now.
+
+        While it is not finished, what belongs to the video may change: a title of a playlist that the
+        service refused, a thumbnail.
+        """
+        if "inputs" in publication:
+            return bool(publication["inputs"] == self._inputs)
+        return bool(publication.get("film") == self._film)
+
+    def finished(self, published: Published) -> dict[str, Any]:
+        """Return what is remembered of a publication that has everything."""
+        return self.record(published) | {"inputs": self._inputs}
 
     def report(self, done: float, what: str = "start", **facts: object) -> None:
         self._context.report(BEGIN, END, f"upload_{what}", **facts)(done)
@@ -95,7 +113,19 @@ class StageDesk:
         self._context.warn(sentence)
 
     def retrying(self, unit: Callable[[], T]) -> T:
-        return self._context.retrying(unit)
+        """As the stage does; after the last try of a service that is away, the project waits."""
+        try:
+            result = self._context.retrying(unit)
+        except TransientError as error:
+            if error.retry_after is not None or self._away >= len(AWAY_SECONDS):
+                raise
+            seconds = AWAY_SECONDS[self._away]
+            self.save({**self.load(), "away": self._away + 1})
+            raise UnfinishedError(error.code, error.message, error.hint, seconds) from None
+        if self._away:
+            self._away = 0
+            self.save({**self.load(), "away": 0})
+        return result
 
     def pause(self, seconds: float) -> None:
         self._context.pause(seconds)
@@ -109,12 +139,8 @@ class StageDesk:
             ledger.reserve(tariff, calls, self._project)
 
     def refused(self, call: str, seconds: float | None) -> float:
-        if (tariff := self._publisher.tariff()) is not None:
-            ledger.refused(tariff, call, seconds, self._project)
-        if seconds is not None:
-            return seconds
-        moment = ledger.clock()
-        return (ledger.reset_after(moment) - moment).total_seconds()
+        tariff = self._publisher.tariff()
+        return ledger.refused(tariff, call, seconds, self._project) if tariff else seconds or 0.0
 
 
 @stage_task("youtube_upload", share=8, version="2", label="upload")
@@ -122,13 +148,10 @@ def upload_to_youtube_task(context: StageContext) -> None:
     """Publish the video by the configured publisher; what is published already stays as it is."""
     publisher = providers.publisher(settings.get().publisher)
     request = _request(context)
-    inputs = request.model_dump(mode="json", exclude={"files", "marker"}) | {
-        "publisher": publisher.name
-    }
-    desk = StageDesk(context, publisher, disk.digest(inputs))
+    desk = StageDesk(context, publisher, request)
     context.make(
         RECORD,
-        inputs=inputs,
+        inputs=_inputs(request, publisher),
         build=lambda path: _publish(context, request, desk, path),
         retry=False,
     )
@@ -136,6 +159,11 @@ def upload_to_youtube_task(context: StageContext) -> None:
     with context.project.transaction() as state:
         state.publication = record
     context.roles |= {"publication": RECORD, **ROLES}
+
+
+def _inputs(request: PublishRequest, publisher: Publisher) -> dict[str, Any]:
+    told = request.model_dump(mode="json", exclude={"files", "marker"})
+    return {**told, "publisher": publisher.name}
 
 
 def _request(context: StageContext) -> PublishRequest:
@@ -193,7 +221,7 @@ def _publish(context: StageContext, request: PublishRequest, desk: StageDesk, pa
     finally:
         if publisher.tariff() is not None:
             ledger.release(context.project.id)
-    facts = desk.record(published) | {"sha256": request.sha256["video"]}
+    facts = desk.finished(published) | {"sha256": request.sha256["video"]}
     path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 

@@ -52,6 +52,15 @@ def credentials() -> Credentials:
     return built(_held(config.get().token_file))
 
 
+def require() -> None:
+    """Make sure there is a token, before anything is made that could not be published.
+
+    Raises:
+        InputError: As `credentials`.
+    """
+    _held(config.get().token_file)
+
+
 def built(held: Mapping[str, Any]) -> Credentials:
     """Return credentials of the fields that a token file has; without `scopes`, of `SCOPE`."""
     from google.oauth2.credentials import Credentials

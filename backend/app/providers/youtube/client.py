@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import errno
 import json
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httplib2
 from google_auth_httplib2 import AuthorizedHttp
@@ -17,9 +18,9 @@ from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 from googleapiclient.http import HttpRequest
 
-from app.errors import PermanentError, QuotaError
-from app.providers import Desk
+from app.errors import MediaError, PermanentError, QuotaError
 from app.providers.youtube import auth, refusals
+from app.providers.youtube.answers import unclear
 from app.providers.youtube.config import YouTubeSettings
 
 # its warnings tell of refusals that become errors of ours anyway
@@ -27,76 +28,53 @@ logging.getLogger("googleapiclient.http").setLevel(logging.ERROR)
 
 T = TypeVar("T")
 RESUME_INCOMPLETE = 308
+OF_THE_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
+"""Faults of our own files, which the service has no part in."""
+GOOGLES = ".googleapis.com"
 BLOCK = 256 * 1024
 """Bytes read and sent at once."""
 
 
-class _Once:
-    """A request's body that is sent once.
-
-    httplib2 sends a request again by itself when the connection ends without an answer. That
-    doubles what is not idempotent, and a used-up stream would be sent as nothing at all.
-    """
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
-        self.begun = False
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, nothing at the end."""
-        self.begun = True
-        data: bytes = self._body.read(size)
-        return data
-
-
-class _SendsOnce:
-    """A connection that refuses to send a body a second time."""
-
-    def request(self, method: str, url: str, body: Any = None, headers: Any = None) -> None:
-        """Send a request.
-
-        Raises:
-            ConnectionResetError: It was sent before, and no answer came.
-        """
-        if isinstance(body, _Once) and body.begun:
-            raise ConnectionResetError("the connection ended without an answer")
-        self.blocksize = BLOCK
-        super().request(method, url, body, headers or {})  # type: ignore[misc]
-
-
-class _Plain(_SendsOnce, httplib2.HTTPConnectionWithTimeout):  # type: ignore[misc]
-    pass
-
-
-class _Secure(_SendsOnce, httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
-    pass
-
-
 class Http(httplib2.Http):  # type: ignore[misc] # the library has no types
-    """httplib2 without its own second tries of what has a body."""
+    """httplib2 that sends each request once.
+
+    By itself it sends a request again when the connection ends without an answer. That doubles what
+    is not idempotent, costs quota unseen, and sends a used-up stream as nothing at all.
+    """
 
     def __init__(self, timeout: float) -> None:
         super().__init__(timeout=timeout)
         self.answer: httplib2.Response | None = None
         """The latest one."""
         self.redirect_codes -= {RESUME_INCOMPLETE}
+        self._sent: set[tuple[str, str]] = set()
+        self._kinds = {
+            "http": self._guarded(httplib2.HTTPConnectionWithTimeout),
+            "https": self._guarded(httplib2.HTTPSConnectionWithTimeout),
+        }
+
+    def _guarded(self, kind: Any) -> Any:
+        """Return a kind of connection that refuses to send a request a second time."""
+        sent = self._sent
+
+        class Connection(kind):  # type: ignore[misc] # the library has no types
+            def request(self, method: str, url: str, body: Any = None, headers: Any = None) -> None:
+                if (method, url) in sent:
+                    raise ConnectionResetError("the connection ended without an answer")
+                sent.add((method, url))
+                self.blocksize = BLOCK
+                super().request(method, url, body, headers or {})
+
+        return Connection
 
     def request(
         self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **more: Any
     ) -> tuple[httplib2.Response, bytes]:
         """As in httplib2; an answer that did not come is the caller's business."""
-        headers = dict(headers or {})
-        if isinstance(body, str):
-            body = body.encode()
-        if isinstance(body, bytes):
-            if "content-length" not in {name.lower() for name in headers}:
-                headers["content-length"] = str(len(body))
-            body = io.BytesIO(body)
-        more["connection_type"] = _Secure if uri.startswith("https:") else _Plain
+        self._sent.clear()
         self.answer = None
-        answer, content = super().request(
-            uri, method, body=None if body is None else _Once(body), headers=headers, **more
-        )
+        more["connection_type"] = self._kinds["https" if uri.startswith("https:") else "http"]
+        answer, content = super().request(uri, method, body=body, headers=headers, **more)
         self.answer = answer
         return answer, content
 
@@ -114,6 +92,14 @@ def _document(root: str) -> str:
     return json.dumps({**json.loads(text), "rootUrl": root})
 
 
+class Till(Protocol):
+    """Where calls are booked: the part of a `Desk` that the client needs."""
+
+    def book(self, call: str) -> None: ...
+
+    def refused(self, call: str, seconds: float | None) -> float: ...
+
+
 class Client:
     """One thread's connection to one channel.
 
@@ -122,12 +108,13 @@ class Client:
         config: Addresses and time-outs.
     """
 
-    def __init__(self, desk: Desk, config: YouTubeSettings) -> None:
+    def __init__(self, desk: Till, config: YouTubeSettings) -> None:
         self._desk = desk
         self._credentials = auth.credentials()
         self._transport = Http(config.youtube_timeout)
         self.http = AuthorizedHttp(self._credentials, http=self._transport, refresh_status_codes=())
         root = config.youtube_api_root.rstrip("/") + "/"
+        self._home = urlsplit(root)
         self.api: Any = build_from_document(_document(root), http=self.http)
 
     def close(self) -> None:
@@ -141,6 +128,20 @@ class Client:
         answer = self._transport.answer
         return (refusals.retry_after(answer) or 0.0) if answer is not None else 0.0
 
+    def trusted(self, address: str) -> str:
+        """Return an address that the service gave, if it is the service's own: it gets the token.
+
+        Raises:
+            TransientError: It is no address, or somebody else's.
+        """
+        with contextlib.suppress(ValueError):
+            parts, home = urlsplit(address), self._home
+            host = parts.hostname or ""
+            googles = parts.scheme == "https" and host.endswith(GOOGLES)
+            if host and (googles or (parts.scheme, host) == (home.scheme, home.hostname)):
+                return address
+        raise unclear("YouTube's answer names an address that is not YouTube's.")
+
     def call(self, name: str, build: Callable[[Any], HttpRequest]) -> dict[str, Any]:
         """Book a call, make it, and return its answer.
 
@@ -151,12 +152,12 @@ class Client:
         Raises:
             ReelchainError: What YouTube's refusal means.
         """
-        if not name.endswith(".list"):
-            self.close()  # an idle connection may be gone, and no second try is made of these
+        self.close()  # an idle connection may be gone, and no second try is made by itself
 
         def once() -> dict[str, Any]:
+            request = _built(build, self.api)
             self._desk.book(name)
-            answer = build(self.api).execute()
+            answer = request.execute()
             return answer if isinstance(answer, dict) else {}
 
         return self.authorised(name, once)
@@ -184,6 +185,8 @@ class Client:
             auth.fresh(self._credentials, force=True)
             return (again or act)()
         except (HttpError, *refusals.LOST) as fault:
+            if isinstance(fault, OSError) and fault.errno in OF_THE_DISK:
+                raise
             self.close()
             error = refusals.explain(fault, name)
             if isinstance(error, QuotaError):
@@ -196,3 +199,15 @@ class Client:
             return error  # a limit on one kind of call; the others of its bucket go on
         seconds = self._desk.refused(name, error.retry_after)
         return type(error)(error.code, error.message, error.hint, seconds)
+
+
+def _built(build: Callable[[Any], HttpRequest], api: Any) -> HttpRequest:
+    """Return the request; a file that it can't read is no silence of the service."""
+    try:
+        return build(api)
+    except OSError as fault:
+        raise MediaError(
+            "artifact_changed",
+            f"A file that is to be published can't be read: {fault.strerror}.",
+            "Run the project again.",
+        ) from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode
 
 from app import settings
@@ -13,11 +14,10 @@ from app.providers import Tariff
 from app.settings import RootPath
 
 AS_OF = "2026-11-21"
-LIMITS = {"videos.insert": 100, "search.list": 100, "units": 10_000}
+LIMITS = {"videos.insert": 100, "units": 10_000}
 """Bucket → units a day of one Google project (YouTube Data API, quota calculator, as of `AS_OF`)."""
 COSTS: dict[str, tuple[str, int]] = {
     "videos.insert": ("videos.insert", 1),
-    "search.list": ("search.list", 1),
     "videos.list": ("units", 1),
     "channels.list": ("units", 1),
     "playlists.list": ("units", 1),
@@ -49,6 +49,12 @@ def _pairs(value: Any) -> Any:
     return {name.strip(): number.strip() for name, _, number in pairs}
 
 
+def _known(value: dict[str, int], names: Iterable[str]) -> dict[str, int]:
+    if set(value) - set(names):
+        raise ValueError(f"the names are {', '.join(names)}")
+    return value
+
+
 Pairs = Annotated[dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_pairs)]
 
 
@@ -75,6 +81,16 @@ class YouTubeSettings(settings.Base):
     youtube_captions: bool = True
     youtube_quota_limits: Pairs = Field(default_factory=dict)
     youtube_quota_costs: Pairs = Field(default_factory=dict)
+
+    @field_validator("youtube_quota_limits")
+    @classmethod
+    def _are_buckets(cls, value: dict[str, int]) -> dict[str, int]:
+        return _known(value, LIMITS)
+
+    @field_validator("youtube_quota_costs")
+    @classmethod
+    def _are_calls(cls, value: dict[str, int]) -> dict[str, int]:
+        return _known(value, COSTS)
 
     @property
     def client_secrets(self) -> Path:

@@ -15,6 +15,7 @@ from app.providers import Announcement
 TITLE_CHARACTERS = 100
 DESCRIPTION_BYTES = 5000
 TAGS_CHARACTERS = 500
+PLAYLIST_CHARACTERS = 150
 CATEGORIES = {
     "film": "1",
     "autos": "2",
@@ -56,8 +57,8 @@ def check(announcement: Announcement, marker: str) -> None:
     """Make sure that YouTube takes what is told.
 
     Raises:
-        InputError: `youtube_title`, `youtube_description`, `youtube_tags`, `youtube_category`, or
-            `publish_at_not_private`.
+        InputError: `youtube_title`, `youtube_description`, `youtube_tags`, `youtube_category`,
+            `youtube_playlist`, or `publish_at_not_private`.
     """
     _check_title(announcement.title)
     _check_description(announcement, marker)
@@ -69,6 +70,7 @@ def check(announcement: Announcement, marker: str) -> None:
             "Give fewer or shorter ones; each comma counts, and two more for a tag with a space.",
         )
     category(announcement.category)
+    _check_playlist(announcement.playlist)
     if announcement.publish_at is not None and announcement.privacy != "private":
         raise InputError(
             "publish_at_not_private",
@@ -100,6 +102,19 @@ def _check_description(announcement: Announcement, marker: str) -> None:
             "Shorten it; a Chinese character takes three bytes.",
         )
     _check_brackets("description", announcement.description)
+
+
+def _check_playlist(title: str | None) -> None:
+    if title is None:
+        return
+    if not title.strip() or len(title) > PLAYLIST_CHARACTERS:
+        raise InputError(
+            "youtube_playlist",
+            f"The playlist's title has {len(title.strip())} characters; YouTube takes 1 to "
+            f"{PLAYLIST_CHARACTERS}.",
+            "Give another one: playlist: … in the story, or --playlist.",
+        )
+    _check_brackets("playlist", title)
 
 
 def _check_brackets(name: str, text: str) -> None:

@@ -9,9 +9,10 @@ import json
 from typing import Any
 
 from app import disk, settings
-from app.errors import PermanentError, TransientError
+from app.errors import PermanentError, UnfinishedError
 from app.providers import Desk
 from app.providers.youtube import auth
+from app.providers.youtube.answers import items, told, unclear
 from app.providers.youtube.client import Client
 
 LOCK_SECONDS = 120.0
@@ -32,6 +33,10 @@ class Playlists:
         self._desk = desk
         self._file = settings.get().data_dir / "private" / "youtube_playlists.json"
 
+    def knows(self, title: str) -> bool:
+        """Tell whether the playlist of that title was found or made before."""
+        return title in self._known()
+
     def add(self, title: str, video_id: str, privacy: str) -> str:
         """Put a video in the playlist of that title, made where there is none; return its id.
 
@@ -48,10 +53,11 @@ class Playlists:
             with disk.lock(self._file.with_suffix(".lock"), wait=LOCK_SECONDS):
                 return self._add(title, video_id, privacy)
         except disk.Locked:
-            raise TransientError(
+            raise UnfinishedError(
                 "youtube_unavailable",
                 "Another worker has been changing the channel's playlists for minutes.",
-                "Run the project again in a while.",
+                "The project goes on by itself, where it was.",
+                60.0,
             ) from None
 
     def _add(self, title: str, video_id: str, privacy: str) -> str:
@@ -80,6 +86,8 @@ class Playlists:
                 body={"snippet": {"title": title}, "status": {"privacyStatus": privacy}},
             ),
         )
+        if not isinstance(made.get("id"), str):
+            raise unclear("YouTube's answer to the new playlist can't be read.")
         return str(made["id"])
 
     def _listed(self, title: str) -> str | None:
@@ -91,9 +99,9 @@ class Playlists:
                     part="snippet", mine=True, maxResults=50, pageToken=page
                 ),
             )
-            for item in answer.get("items") or []:
-                if item["snippet"]["title"].strip() == title.strip():
-                    return str(item["id"])
+            for item in items(answer):
+                if str(told(item, "snippet", "title")).strip() == title.strip():
+                    return str(item.get("id"))
             page = answer.get("nextPageToken")
             if not page:
                 return None
@@ -109,7 +117,7 @@ class Playlists:
                 part="id", playlistId=playlist, videoId=video_id, maxResults=1
             ),
         )
-        if answer.get("items"):
+        if items(answer):
             return
         resource = {"kind": "youtube#video", "videoId": video_id}
         self._client.call(

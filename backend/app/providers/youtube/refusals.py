@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -33,6 +34,8 @@ LOST = (
 DAY = 86_400.0
 LONGEST_RETRY_AFTER = 3600.0
 _REPLY_LENGTH = 300
+_PER_DAY = re.compile(r"\bper day\b|PerDay", re.IGNORECASE)
+"""In a quota's name or message (google.rpc.ErrorInfo: metadata.quota_limit)."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,14 @@ _CLOSED = Rule(
 _FORBIDDEN = Rule(
     PermanentError,
     "youtube_forbidden",
-    "See in YouTube Studio what the channel may do (custom thumbnails need a verified phone "
-    "number), then run the project again: what is done is not done twice.",
+    "See in YouTube Studio what the channel may do, then run the project again: what is done is "
+    "not done twice.",
+)
+_NO_THUMBNAIL = Rule(
+    PermanentError,
+    "youtube_forbidden",
+    "Thumbnails of one's own need a channel with a verified phone number (youtube.com/verify); or "
+    "leave them out, YOUTUBE_THUMBNAIL=false. Then run the project again: it goes on there.",
 )
 _NOT_ENABLED = Rule(
     PermanentError,
@@ -142,7 +151,7 @@ BY_REASON: dict[str, Rule] = {
     "defaultLanguageNotSet": _invalid("Set the project's language."),
     "mediaBodyRequired": _invalid("Run the project again from video_rendering."),
     "invalidImage": _invalid("Make the thumbnail anew: run --from thumbnail_generation."),
-    "badRequest": _invalid("Look at title, description, tags and category."),
+    "badRequest": _invalid("See YouTube's words; mend it and run the project again."),
     "uploadTooLarge": _TOO_LARGE,
     **dict.fromkeys(
         ("forbidden", "forbiddenPrivacySetting", "forbiddenLicenseSetting"), _FORBIDDEN
@@ -183,11 +192,16 @@ def _answered(error: HttpError, call: str) -> ReelchainError:
             "YouTube does not know the new video yet.",
             "Run the project again in a while: what is done is not done twice.",
         )
-    rule = BY_REASON.get(reason) or BY_CODE.get(status) or (_BUSY if status > 599 else _REFUSED)
+    known = BY_REASON.get(reason) or BY_CODE.get(status)
+    rule = known or (_BUSY if status > 599 else _REFUSED)
+    if rule is _BUSY and status in (403, 429) and _PER_DAY.search(_limit(error)):
+        rule = _QUOTA  # it sounds like a busy minute, and is about the whole day
+    if call == "thumbnails.set" and rule is _FORBIDDEN:
+        rule = _NO_THUMBNAIL
     words = " ".join(part for part in (reason, masked(message)) if part)
     told = f"YouTube refused {call} ({status}): {words or 'without a word'}"
     if rule.told:
-        told = f"{rule.told} ({call}: {status} {reason or message})"
+        told = f"{rule.told[:-1]} ({call}: {status} {reason or masked(message)})."
     return _of(rule, told, _patience(rule, error))
 
 
@@ -222,6 +236,17 @@ def read(error: HttpError) -> tuple[int, str, str]:
     message = fact.get("message")
     told = message[:_REPLY_LENGTH] if isinstance(message, str) else ""
     return int(error.resp.status), reasons[0][:80] if reasons else "", told
+
+
+def _limit(error: HttpError) -> str:
+    """Return the words of an answer that name the limit which was reached."""
+    try:
+        fact = json.loads(error.content)["error"]
+        details = [detail.get("metadata", {}) for detail in _list(fact.get("details"))]
+        names = [str(one.get(name)) for one in details for name in ("quota_limit", "quotaId")]
+        return " ".join([str(fact.get("message")), *names])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def _list(value: Any) -> list[Any]:

@@ -19,17 +19,23 @@ import httplib2
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseUpload
 
-from app.errors import ReelchainError, TransientError
+from app.errors import ReelchainError, TransientError, UnfinishedError
 from app.providers import Desk, PublishRequest, Report
-from app.providers.youtube import lookup, metadata
+from app.providers.youtube import lookup, metadata, session
+from app.providers.youtube.answers import unclear
 from app.providers.youtube.client import RESUME_INCOMPLETE, Client
 
 T = TypeVar("T")
 
 CALL = "videos.insert"
 VIDEO = "video/mp4"
-ENDS_SESSION = ("youtube_refused", "youtube_invalid", "youtube_too_large")
-"""Codes of refusals that a session does not get over."""
+OF_THE_TOKEN = ("youtube_auth_expired", "youtube_scope", "youtube_client_refused")
+"""Codes of refusals that a session gets over: all others it answers again and again."""
+LONGEST_PAUSE = 15.0
+"""Seconds that are waited for with the session at hand; more are waited for elsewhere."""
+LOST_SECONDS = 900.0
+MOST_LOST = 3
+"""Sessions that may die in one go; each new one counts against the day's uploads."""
 DEAD = (404, 410)
 """Answers of a session that is no more (resumable uploads: 404; 410 on the same server)."""
 
@@ -78,7 +84,7 @@ class Upload:
         self._chunk = chunk
         self._patience = patience
         self._report = report
-        self._kept: dict[str, Any] = dict(desk.load().get("upload") or {})
+        self._kept: dict[str, Any] = dict(session.load(desk).get("upload") or {})
         self._library: Any = None
         """The library's request while it knows what the service has: no fault since it was said."""
 
@@ -86,6 +92,11 @@ class Upload:
     def begun(self) -> bool:
         """Whether there is a session to go on with."""
         return bool(self._kept)
+
+    @property
+    def digest(self) -> str | None:
+        """What names the film of the session that was begun, and the words about it."""
+        return self._kept.get("digest")
 
     @property
     def of_other(self) -> bool:
@@ -100,7 +111,7 @@ class Upload:
         """
         with self._film.path.open("rb") as file:
             media = MediaIoBaseUpload(file, mimetype=VIDEO, chunksize=self._chunk, resumable=True)
-            while True:
+            for _ in range(MOST_LOST):
                 try:
                     return self._through(media)
                 except SessionLost:
@@ -108,6 +119,12 @@ class Upload:
                     if found is not None:
                         return found
                     self._keep({})
+        raise TransientError(
+            "youtube_unavailable",
+            "YouTube has lost one upload after another.",
+            "Run the project again in a while.",
+            LOST_SECONDS,
+        )
 
     def outcome(self) -> dict[str, Any] | None:
         """Return the video of the session that was begun, if it came to be; nothing is sent."""
@@ -120,10 +137,14 @@ class Upload:
 
     def left_behind(self) -> dict[str, Any] | None:
         """Return the video of a session of which nothing is known any more."""
-        self._kept = {"size": self._film.size, "began": 0.0, "last": True}
-        found = self._found()
-        self._kept = {}
-        return found
+        return lookup.find(
+            self._client,
+            self._desk,
+            self._request.marker,
+            size=None,
+            since=0.0,
+            patience=self._patience,
+        )
 
     def forget(self) -> None:
         """Leave the session that was begun; a film that is not whole never becomes a video."""
@@ -186,9 +207,9 @@ class Upload:
             answer, content = self._client.http.request(
                 request.uri, method=request.method, body=request.body, headers=headers
             )
-            if answer.status != 200 or "location" not in answer:
+            if answer.status != 200:
                 raise HttpError(answer, content)
-            return str(answer["location"])
+            return self._client.trusted(str(answer.get("location", "")))
 
         address = self._client.authorised(CALL, post)
         began = {"uri": address, "digest": self._film.digest, "size": size, "began": time.time()}
@@ -206,19 +227,19 @@ class Upload:
         size = int(self._kept["size"])
         headers = {"Content-Range": f"bytes */{size}", "content-length": "0"}
 
-        def query() -> tuple[httplib2.Response, bytes]:
+        def query() -> tuple[httplib2.Response, Any]:
             answer, content = self._client.http.request(self._kept["uri"], "PUT", headers=headers)
             if answer.status not in (200, 201, RESUME_INCOMPLETE):
                 raise HttpError(answer, content)
-            return answer, content
+            return answer, None if answer.status == RESUME_INCOMPLETE else json.loads(content)
 
         with self._judged():
-            answer, content = self._client.authorised(CALL, _alive(query))
-            if answer.status != RESUME_INCOMPLETE:
-                return _video(json.loads(content))
+            answer, video = self._client.authorised(CALL, _alive(query))
+        if answer.status != RESUME_INCOMPLETE:
+            return _video(video)
         request.resumable_progress = _next_byte(answer, size)
-        request.resumable_uri = answer.get("location") or self._kept["uri"]
-        self._moved(request.resumable_uri)
+        self._moved(answer.get("location") or self._kept["uri"])
+        request.resumable_uri = self._kept["uri"]
         return None
 
     def _send(self, request: Any) -> dict[str, Any] | None:
@@ -233,8 +254,15 @@ class Upload:
             return _video(video)
         self._moved(request.resumable_uri)
         if not at < request.resumable_progress < self._film.size:
-            raise _unclear("YouTube keeps nothing of what it is sent.")
+            raise unclear("YouTube keeps nothing of what it is sent.")
         self._library = request
+        if self._client.patience > LONGEST_PAUSE:
+            raise UnfinishedError(
+                "youtube_unavailable",
+                "YouTube asks to wait in the middle of the film.",
+                "The project goes on by itself, where it was.",
+                self._client.patience,
+            )
         if self._client.patience:
             self._desk.pause(self._client.patience)
         return None
@@ -245,22 +273,22 @@ class Upload:
         try:
             yield
         except ReelchainError as error:
-            if error.code in ENDS_SESSION:
+            if not error.retryable and error.code not in OF_THE_TOKEN:
                 self._keep({**self._kept, "refused": True})
             raise
 
     def _moved(self, address: str) -> None:
         if address != self._kept["uri"]:
-            self._keep({**self._kept, "uri": address})
+            self._keep({**self._kept, "uri": self._client.trusted(address)})
 
     def _keep(self, upload: Mapping[str, Any]) -> None:
         self._kept = dict(upload)
         self._library = None
-        self._desk.save({**self._desk.load(), "upload": self._kept})
+        self._desk.save({**session.load(self._desk), "upload": self._kept})
 
 
 def _alive(act: Callable[[], T]) -> Callable[[], T]:
-    """Return `act` so that the end of its session is told from other refusals."""
+    """Return `act` so that the end of its session, and an answer without sense, are told from others."""
 
     def run() -> T:
         try:
@@ -269,18 +297,20 @@ def _alive(act: Callable[[], T]) -> Callable[[], T]:
             if int(refused.resp.status) in DEAD:
                 raise SessionLost from None
             raise
+        except (ValueError, LookupError):  # the library reads JSON and Range without a doubt
+            raise unclear("YouTube's answer to the film can't be read.") from None
 
     return run
 
 
 def _chunk_spent() -> Any:
-    raise _unclear("The token was refused in the middle of the film; it has been renewed.")
+    raise unclear("The token was refused in the middle of the film; it has been renewed.")
 
 
 def _video(answer: object) -> dict[str, Any]:
     if isinstance(answer, dict) and isinstance(answer.get("id"), str) and answer["id"]:
         return answer
-    raise _unclear("YouTube's answer to the film can't be read.")
+    raise unclear("YouTube's answer to the film can't be read.")
 
 
 def _next_byte(answer: httplib2.Response, size: int) -> int:
@@ -289,9 +319,5 @@ def _next_byte(answer: httplib2.Response, size: int) -> int:
         return 0
     head, _, last = str(answer["range"]).partition("-")
     if head.removeprefix("bytes=") != "0" or not last.isdigit() or int(last) + 1 >= size:
-        raise _unclear("YouTube's word of what it has can't be right.")
+        raise unclear("YouTube's word of what it has can't be right.")
     return int(last) + 1
-
-
-def _unclear(told: str) -> TransientError:
-    return TransientError("youtube_unavailable", told, "Run the project again in a while.")
