@@ -124,10 +124,11 @@ class Execution:
             claimed = True
             self.project.touch()
             self._meter = self._new_meter()
-            self._check_order()
-            if is_made(self.project, self.state, self.stage):
-                return self._pass_over()
-            return self._work()
+            with self._new_turn() as turn:  # reading a long film again takes its time, too
+                self._check_order()
+                if is_made(self.project, self.state, self.stage):
+                    return self._pass_over()
+                return self._work(turn)
         except NotThisTurn:
             raise
         except Outdated:
@@ -146,15 +147,17 @@ class Execution:
             # a cause would carry its own words, unmasked, into the stored traceback
             raise self._failed(fault) from None
 
-    def _work(self) -> dict[str, Any]:
-        self._begin()
+    def _new_turn(self) -> Turn:
         facts = {"stage": self.stage, "worker": self.request.hostname, "task": self.request.id}
-        with Turn(self.project, self.state.run.number, facts) as turn:
-            context = self._context(turn)
-            self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
-            self.definition.work(context)
-            turn.check()
-            return self._complete(context)
+        return Turn(self.project, self.state.run.number, facts)
+
+    def _work(self, turn: Turn) -> dict[str, Any]:
+        self._begin()
+        context = self._context(turn)
+        self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
+        self.definition.work(context)
+        turn.check()
+        return self._complete(context)
 
     def _check_order(self, wrapper: type[NotThisTurn] | None = None) -> None:
         before = STAGE_ORDER[: STAGE_ORDER.index(self.stage)]
