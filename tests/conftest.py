@@ -12,13 +12,27 @@ import pytest
 from _redis import RedisServer
 from app import settings
 
-_FOREIGN = ("REELCHAIN_", "CELERY_", "REDIS_", "GEMINI_", "YOUTUBE_", "GOOGLE_", "PYTEST_CELERY")
+_FOREIGN = (
+    "REELCHAIN_",
+    "CELERY_",
+    "REDIS_",
+    "GEMINI_",
+    "YOUTUBE_",
+    "GOOGLE_",
+    "OPENAI_",
+    "PEXELS_",
+    "PIXABAY_",
+    "STOCK_",
+    "PYTEST_CELERY",
+)
+LEGACY = "GEMINI_LEGACY_PYTHON"
+"""Names a Python that has the extra gemini-legacy, for the tests of it."""
 
 
 def _scrub() -> None:
     ours = {name.upper() for name in settings.Settings.model_fields}
     for name in list(os.environ):
-        if name.startswith(_FOREIGN) or name.upper() in ours:
+        if name != LEGACY and (name.startswith(_FOREIGN) or name.upper() in ours):
             del os.environ[name]
     for kind in (settings.Base, settings.Settings):  # the developer's .env is not the tests'
         kind.model_config["env_file"] = None
@@ -26,17 +40,32 @@ def _scrub() -> None:
 
 _scrub()
 
+collect_ignore = [] if LEGACY in os.environ else ["test_gemini_legacy.py"]
+
 
 ALONE = {"test_launcher", "test_embedded", "test_first_call", "test_demo"}
 """Files whose slow tests take the machine, or the default port, for themselves."""
 
 
+PROTOCOLS = {
+    "test_auth",
+    "test_drawing",
+    "test_gemini",
+    "test_gemini_speech",
+    "test_stock",
+    "test_throttle",
+    "test_writing",
+    "test_youtube_stub",
+}
+"""Files that go through a whole protocol, answer by answer."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever starts real workers is slow: `reelchain test --quick` leaves it out."""
+    """What starts real workers, or takes its time, is slow: `test --quick` leaves it out."""
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker("alone")
-        if item.get_closest_marker("acceptance"):
+        if item.get_closest_marker("acceptance") or item.path.stem in PROTOCOLS:
             item.add_marker("slow")
 
 
@@ -62,6 +91,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     if (records := sys.modules.get("app.records")) is not None:
         records.flush(10)  # what is recorded late shall not land in the developer's own folder
         records.close()
+    if (throttle := sys.modules.get("app.throttle")) is not None:
+        throttle.forget()
     settings.get.cache_clear()
 
 

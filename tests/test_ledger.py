@@ -603,7 +603,7 @@ def test_an_estimate_says_how_many_fit_and_what_becomes_of_the_others(
     clock.now = datetime(2026, 11, 22, 2, 47, 30, tzinfo=UTC)
     told = forecast.estimate(jobs(30))
     assert told["quota_units"] == {"uploads": 30, "units": 15_360}
-    assert (told["fits_today"], told["paid_calls"]) == (19, None)
+    assert (told["fits_today"], told["paid_calls"], told["usd"]) == (19, 30, None)
     assert told["note"] == (
         "11 of 30 will wait until midnight Pacific, in 5 h 12 min; about 2 days in all."
     )

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import typer
@@ -21,6 +22,9 @@ from app import errors, settings
 from app.celery_app import QUEUES, _configuration, celery_app
 from app.models import FEEDS, Event, ProjectSpec
 from app.project import STAGE_ORDER
+from app.providers._stock import StockSettings
+from app.providers.gemini.config import GeminiSettings
+from app.providers.openai import OpenAISettings
 from app.providers.youtube.config import YouTubeSettings
 from app.tasks import STAGES
 
@@ -71,7 +75,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert file.exists(), target
         assert file.is_relative_to(ROOT), target
         if anchor:
-            assert anchor in anchors(file), target
+            assert unquote(anchor) in anchors(file), target
 
 
 @every_page
@@ -219,7 +223,7 @@ def test_the_layers_told_are_those_that_are_checked() -> None:
 def test_operations_list_every_setting_with_its_default() -> None:
     rows = [row for row in table(OPERATIONS, "setting") if "default" in row]
     told = {bare(row["setting"]): bare(row["default"]) for row in rows if row["setting"].isupper()}
-    kinds = (settings.Settings, YouTubeSettings)
+    kinds = (settings.Settings, GeminiSettings, YouTubeSettings, OpenAISettings, StockSettings)
     fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
     assert told == {name.upper(): _told_default(field) for name, field in fields.items()}
 
@@ -240,6 +244,7 @@ def test_operations_list_every_setting_of_a_project_with_its_stage() -> None:
         "asset_generation": "assets",
         "video_rendering": "render",
         "youtube_upload": "upload",
+        None: "nothing",
     }
     fields = (name for name in ProjectSpec.model_fields if name != "source")
     assert told == {name: short[FEEDS[name]] for name in fields}

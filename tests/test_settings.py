@@ -11,11 +11,20 @@ from pydantic import SecretStr
 
 from app import settings
 from app.errors import InputError
+from app.providers._stock import StockSettings
+from app.providers.gemini.config import GeminiSettings
+from app.providers.openai import OpenAISettings
 from app.providers.youtube.config import YouTubeSettings
 from app.settings import Base, Settings, load
 
 EXAMPLE = settings.ROOT / ".env.example"
-KINDS: tuple[type[Base], ...] = (Settings, YouTubeSettings)
+KINDS: tuple[type[Base], ...] = (
+    Settings,
+    GeminiSettings,
+    YouTubeSettings,
+    OpenAISettings,
+    StockSettings,
+)
 """Whatever reads settings: the house's own, and each provider's for its keys."""
 
 

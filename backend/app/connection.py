@@ -24,7 +24,8 @@ def quick() -> redis.Redis:
     """Return this process's own connection, never shared over a fork; answers are text."""
     url = embedded.address()
     key = (os.getpid(), url)
-    if key not in _clients:
+    client = _clients.get(key)
+    if client is None:  # threads may each make one at first; the last one stays
         _clients.clear()
         made: Any = redis.Redis.from_url(
             url,
@@ -33,5 +34,5 @@ def quick() -> redis.Redis:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 1),
         )
-        _clients[key] = made
-    return _clients[key]
+        client = _clients[key] = made
+    return client

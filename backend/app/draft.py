@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 STORY_SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
 
+SOURCES = "sources"
+"""Folder below `source/` of what the writer of a topic works from."""
+
 Draft = tuple[ProjectSpec, Callable[[Path], None], str | None]
 """Spec; what fills a `source/` folder; the file it came from, if any."""
 
@@ -69,7 +72,8 @@ def _from_fields(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
             "Give `topic`, `text`, `scenes`, or the path of a story.",
         )
     fields.setdefault("language", _language().detect(topic))
-    return _checked(fields), lambda _folder: None, None
+    copy = _sources(fields, Path())
+    return _checked(fields), copy, None
 
 
 def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
@@ -98,14 +102,20 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
         found = _read_story(aside)
     finally:
         disk.unlink(aside)
-    if found.files or found.pictures:
+    if found.files or found.pictures or found.fields.get("sources"):
         raise InputError(
             "picture_needs_file",
             "A story given as text can't name files: there is no folder to find them in.",
             "Save it as a file beside its pictures and pass the file's path.",
         )
-    spec = _spec_of(found, name, {**fields, **overrides})
-    return spec, lambda folder: disk.write(folder / name, body.encode("utf-8", "replace")), None
+    fields = {**fields, **overrides}
+    more = _sources(fields, Path())
+
+    def copy(folder: Path) -> None:
+        disk.write(folder / name, body.encode("utf-8", "replace"))
+        more(folder)
+
+    return _spec_of(found, name, fields), copy, None
 
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
@@ -115,15 +125,74 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
         suffix, "story.md"
     )
     _check_pictures(path.parent, found)
+    given, at = dict(overrides), Path()
+    if found.script is None and not given.get("sources"):
+        given["sources"], at = found.fields.get("sources"), path.parent
+    more = _sources(given, at)
 
     def copy(folder: Path) -> None:
         shutil.copyfile(path, folder / name)
         for relative in (*found.pictures, *found.files):
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path.parent / relative, target)
+            if not target.exists():  # a source may be called what the story is called here
+                shutil.copyfile(path.parent / relative, target)
+        more(folder)
 
-    return _spec_of(found, name, overrides), copy, str(path.resolve())
+    return _spec_of(found, name, given), copy, str(path.resolve())
+
+
+def _sources(fields: dict[str, Any], folder: Path) -> Callable[[Path], None]:
+    """Check the files that `sources` names, name them as they will be, return what copies them.
+
+    Args:
+        fields: Of a spec; paths in it become names below `source/`.
+        folder: Where relative paths start.
+
+    Raises:
+        InputError: What is wrong with which file.
+    """
+    given = fields.pop("sources", None) or ()
+    paths = [folder / Path(one).expanduser() for one in _listed(given)]
+    if not paths:
+        return lambda _folder: None
+    from app.story import material  # costs the Markdown parser; who gives no sources does not pay
+
+    material.read(paths)
+    names: dict[str, Path] = {}
+    for path in paths:
+        names[_free_name(path, names)] = path
+    fields["sources"] = tuple(names)
+
+    def copy(target: Path) -> None:
+        for name, path in names.items():
+            (target / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target / name)
+
+    return copy
+
+
+def _listed(given: Any) -> list[str | Path]:
+    """Return one file, or several, as a list."""
+    files = [given] if isinstance(given, str | Path) else given
+    if isinstance(files, list | tuple) and all(isinstance(one, str | Path) for one in files):
+        return list(files)
+    raise InputError(
+        "spec_invalid",
+        "The project can't be made as described: sources: they are a list of files.",
+        "Give the paths of text, Markdown or PDF files.",
+    )
+
+
+def _free_name(path: Path, taken: Mapping[str, Path]) -> str:
+    """Return a name below `source/` for a file: its own as far as that can be, each once."""
+    clean = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in path.stem)
+    stem = clean.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "source"
+    number, name = 1, f"{SOURCES}/{stem}{path.suffix.lower()}"
+    while name in taken:
+        number += 1
+        name = f"{SOURCES}/{stem}-{number}{path.suffix.lower()}"
+    return name
 
 
 def _language() -> ModuleType:
@@ -204,13 +273,17 @@ def is_file_argument(argument: str) -> bool:
 
 
 def check_providers() -> None:
-    """Stop at the start, not after an hour's render, where a setting names what is not there."""
-    from app import providers
+    """Stop at the start, not after an hour's render, where a setting names who can't do anything."""
+    from app import prices, providers
 
     chosen = settings.get()
-    for kind, name in (
-        ("script", chosen.script_provider),
-        ("speech", chosen.speech_provider),
-        ("publisher", chosen.publisher),
-    ):
-        providers.check(kind, name)
+    chains = {
+        "script": chosen.script_provider,
+        "speech": chosen.speech_provider,
+        "picture": chosen.image_provider,
+    }
+    for kind, chain in chains.items():
+        for name in providers.chain(chain) or ("",):
+            providers.ready(kind, name)
+    providers.check("publisher", chosen.publisher)
+    prices.check()

@@ -85,6 +85,12 @@ class UnfinishedError(ReelchainError):
     exit_code = 12
 
 
+class BudgetError(ReelchainError):
+    """The next paid call might pass the budget: somebody has to say whether it may."""
+
+    exit_code = 13
+
+
 class PermanentError(ReelchainError):
     """A service said no for good: 400, 401, 403, 404. Never retried."""
 

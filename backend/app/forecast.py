@@ -1,19 +1,26 @@
-"""How long it will take: from what was made here before, stage by stage, per second of video."""
+"""How long it will take and what it will cost, about.
+
+The time is from what was made here before, stage by stage, per second of video; the costs are from the
+scenes and the prices of the providers that the settings name first.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app import language, settings, story
+from app import language, prices, settings, story
 from app.errors import ReelchainError
 from app.models import ProjectSpec, Stage
 from app.project import STAGE_ORDER, Project, ids
+from app.providers import costs
+from app.spending import Usage
 
 FIRST_GUESS: dict[Stage, float] = {
     "script_generation": 0.01,
@@ -29,7 +36,10 @@ MOST_COUNTED = 20
 HERE = frozenset(("template", "kokoro", "hibari", "folder"))
 """Providers that work on this machine: they cost no money and use up no quota."""
 FREE = HERE | {"youtube"}
-"""Providers that cost no money."""
+"""Publishers that cost no money, and whatever works on this machine."""
+SCENE_SECONDS = 8.0
+SENTENCE_SECONDS = 4.0
+"""How long one is, about, in a script that is not written yet."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,9 @@ class Job:
         source: The story's file name, or `topic`.
         video_seconds: About how long the video will be.
         done: Stages that are made already.
+        topic: Whether a writer makes its script of a topic.
+        sentences: How many sentences are spoken, about.
+        to_draw: How many scenes have no picture of their own.
     """
 
     title: str
@@ -49,6 +62,9 @@ class Job:
     source: str
     video_seconds: float
     done: tuple[Stage, ...] = ()
+    topic: bool = False
+    sentences: int = 0
+    to_draw: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -110,7 +126,19 @@ def _job(spec: ProjectSpec, path: Path | None, source: str) -> Job:
         seconds = sum(read(scene.narration, script.language) for scene in script.scenes)
         seconds /= spec.speed
     title = spec.title or (script.title if script else None) or spec.topic or ""
-    return Job(title[:200], spec.language, source, round(seconds, 1))
+    told, to_draw = round(seconds / SENTENCE_SECONDS), round(seconds / SCENE_SECONDS)
+    if script is not None:
+        told = sum(len(language.sentences(s.narration, script.language)) for s in script.scenes)
+        to_draw = sum(scene.visual.kind != "picture" for scene in script.scenes)
+    return Job(
+        title[:200],
+        spec.language,
+        source,
+        round(seconds, 1),
+        topic=path is None,
+        sentences=told,
+        to_draw=to_draw,
+    )
 
 
 def estimate(
@@ -125,9 +153,10 @@ def estimate(
 
     Returns:
         `projects, to_make, at_once, video_seconds, work_seconds, seconds, basis, services`;
-        `paid_calls` (null where a service takes money); `quota_units` (bucket → units, 0 where there
-        is no quota), `fits_today` (how many of the videos), `note` (what becomes of the others) and
-        `quota_of` (the date of the price table).
+        `paid_calls` (about how many calls take money), `usd` (about what they cost, as text; null
+        where that is not known), `usd_note` (why not) and `prices_of` (the date of the prices);
+        `quota_units` (bucket → units, 0 where there is no quota), `fits_today` (how many of the
+        videos), `note` (what becomes of the others) and `quota_of` (the date of the quota's table).
     """
     pace, count = _pace()
     work = [
@@ -138,9 +167,9 @@ def estimate(
     services = {
         "script": chosen.script_provider,
         "speech": chosen.speech_provider,
+        "picture": chosen.image_provider,
         "publisher": chosen.publisher,
     }
-    free = 0 if set(services.values()) <= FREE else None
     to_publish = sum("youtube_upload" not in job.done for job in jobs)
     return {
         "projects": len(jobs) if of is None else of,
@@ -151,9 +180,43 @@ def estimate(
         "seconds": round(max([sum(work) / at_once, *work], default=0.0), 1),
         "basis": f"the last {count} videos made here" if count else "a first guess",
         "services": services,
-        "paid_calls": free,
+        **_money(jobs, services),
         **_quota(to_publish),
     }
+
+
+def _money(jobs: Sequence[Job], services: Mapping[str, str]) -> dict[str, Any]:
+    """Return about how many calls take money, and how much; nothing is asked of anybody."""
+    uses = [use for job in jobs for use in _uses(job, services)]
+    priced = [(f"{use.service}/{use.model}".rstrip("/"), prices.price(use)) for use in uses]
+    unknown = sorted({name for name, usd in priced if usd is None})
+    usd = sum((usd for _, usd in priced if usd is not None), Decimal(0))
+    return {
+        "paid_calls": sum(
+            use.calls for use, (_, cost) in zip(uses, priced, strict=True) if cost != 0
+        ),
+        "usd": None if unknown else prices.plain(usd),
+        "usd_note": f"no price is known of {', '.join(unknown)}" if unknown else None,
+        "prices_of": prices.as_of(),
+    }
+
+
+def _uses(job: Job, services: Mapping[str, str]) -> Iterator[Usage]:
+    """Yield about what is used of services that may take money, for what is left to make."""
+    if "asset_generation" not in job.done:
+        yield from _use(job, "speech", services["speech"], job.sentences)
+        yield from _use(job, "picture", services["picture"], job.to_draw)
+    if job.topic and "script_generation" not in job.done:
+        yield from _use(job, "script", services["script"], 1)
+    publisher = services["publisher"]
+    if publisher not in FREE and "youtube_upload" not in job.done:
+        yield Usage(service=publisher, model="")
+
+
+def _use(job: Job, kind: costs.Kind, chain: str, calls: int) -> Iterator[Usage]:
+    found = costs.usage(kind, chain, calls=calls, seconds=job.video_seconds, language=job.language)
+    if found is not None:
+        yield found
 
 
 def _quota(videos: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ _TEXTS: dict[str, dict[Language, str]] = {
         "en": "Preparing picture {n} of {total}…",
         "zh-TW": "正在準備第 {n}／{total} 張畫面…",
     },
+    "credits": {"en": "Pictures:", "zh-TW": "圖片來源："},
+    "credits_more": {"en": " … and {n} more", "zh-TW": "……以及其他 {n} 位"},
     "assets_start": {"en": "Making voice and pictures…", "zh-TW": "正在製作旁白與畫面…"},
     "assets_done": {"en": "Voice and pictures ready", "zh-TW": "旁白與畫面完成"},
     "render_start": {"en": "Rendering the video…", "zh-TW": "正在渲染影片…"},

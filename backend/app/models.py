@@ -46,7 +46,7 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
-def _feeds(stage: Stage) -> dict[str, Any]:
+def _feeds(stage: Stage | None) -> dict[str, Any]:
     return {"stage": stage}
 
 
@@ -76,7 +76,7 @@ def _none(given: Any) -> Any:
 
 
 class ProjectSpec(Value):
-    """What the user asked for. Each field names the first stage that reads it.
+    """What the user asked for. Each field names the first stage that reads it, or none.
 
     A change of a field remakes from that stage on, and never an earlier one.
     """
@@ -96,6 +96,28 @@ class ProjectSpec(Value):
     tags: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
         default=(), max_length=50, json_schema_extra=_feeds("script_generation")
     )
+    notes: Annotated[str, StringConstraints(max_length=4000)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    """What the writer of a topic is to know or to say."""
+    audience: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    """Who the video is for, for the writer of a topic."""
+    tone: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, json_schema_extra=_feeds("script_generation")
+    )
+    """How it speaks, for the writer of a topic."""
+    sources: tuple[Annotated[str, StringConstraints(max_length=200)], ...] = Field(
+        default=(), max_length=20, json_schema_extra=_feeds("script_generation")
+    )
+    """Files below `source/` that the writer works from and cites: text, Markdown, PDF."""
+    strict: bool = Field(default=False, json_schema_extra=_feeds("script_generation"))
+    """Fail rather than fall back to another provider than the first one asked for."""
+    budget: Annotated[float, Field(ge=0, le=100_000)] | None = Field(
+        default=None, json_schema_extra=_feeds(None)
+    )
+    """US dollars that services may cost this project; None is the setting PROJECT_BUDGET."""
     language: Language = Field(default="en", json_schema_extra=_feeds("script_generation"))
     length: float = Field(default=40, ge=10, le=3600, json_schema_extra=_feeds("script_generation"))
     """Wanted duration in seconds, for the writer of a bare topic."""
@@ -135,11 +157,11 @@ class ProjectSpec(Value):
     `none` is no playlist, also where a batch gives its own."""
 
 
-FEEDS: dict[str, Stage] = {
-    name: cast("dict[str, Stage]", field.json_schema_extra)["stage"]
+FEEDS: dict[str, Stage | None] = {
+    name: cast("dict[str, Stage | None]", field.json_schema_extra)["stage"]
     for name, field in ProjectSpec.model_fields.items()
 }
-"""Spec field → the first stage that reads it."""
+"""Spec field → the first stage that reads it; None where no stage makes anything of it."""
 
 
 class Visual(Value):
@@ -149,6 +171,12 @@ class Visual(Value):
     path: str | None = None
     """Relative to the project's `source/`, for a picture."""
     alt: str = ""
+    prompt: Annotated[str, StringConstraints(max_length=2000)] = ""
+    """What a picture shows that a provider is to make, where a card stands otherwise."""
+    keywords: tuple[Annotated[str, StringConstraints(max_length=80)], ...] = Field(
+        default=(), max_length=10
+    )
+    """What a stock of pictures is searched for; English finds the most."""
 
 
 class Scene(Value):
@@ -186,7 +214,11 @@ class Word(Value):
 
 
 class Speech(Value):
-    """Facts of one spoken sentence: 24 kHz mono 16-bit WAV of `samples` samples."""
+    """Facts of one spoken sentence: 24 kHz mono 16-bit WAV of `samples` samples.
+
+    `timing` says how its words' times came to be: from the voice's own model (`exact`), by a
+    recogniser of speech (`aligned`), or by their length alone (`proportional`).
+    """
 
     text: str
     voice: str
@@ -194,6 +226,7 @@ class Speech(Value):
     sample_rate: int
     samples: int
     words: tuple[Word, ...]
+    timing: Literal["exact", "aligned", "proportional"] = "exact"
 
     @property
     def seconds(self) -> float:

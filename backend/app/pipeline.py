@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from app import disk, draft, playlist, settings
+from app.batch import budget_of
 from app.errors import InputError, ReelchainError
 from app.models import ProjectSpec, Stage
-from app.project import EDIT, STAGE_ORDER, Project, ids
+from app.project import EDIT, STAGE_ORDER, Project, ProjectState, ids
 
 if TYPE_CHECKING:
     # Celery costs a third of a second; `ls` and `show` do without it
@@ -65,6 +66,8 @@ def update_project(
     project = open_project(project_id)
     before = project.state().spec
     spec, sources, origin = draft.prepare(Path(path), dict(overrides or {}), before=before)
+    if spec.budget is None:  # what somebody allowed holds until another is said
+        spec = spec.model_copy(update={"budget": before.budget})
     with _editing(project):
         _replace_source(project, sources)
         with project.transaction() as state:
@@ -163,6 +166,7 @@ def start(
     restart: bool = False,
     republish: bool = False,
     priority: str | int | None = None,
+    budget: float | None = None,
 ) -> AsyncResult[Any] | EagerResult[Any]:
     """Start a project; start is resume: what is made already is not made again.
 
@@ -175,6 +179,8 @@ def start(
         restart: End the run on its way, if any, and begin another; what is made stays made.
         republish: Publish a second video of a project that is published; the first one stays.
         priority: `high`, `normal`, `low` or 0-9 (9 the most urgent), from now on.
+        budget: US dollars that services may cost the project in all its runs, from now on; a run
+            on its way hears of it, too.
 
     Returns:
         The result of the last stage; `.get()` gives its dict or raises what ended the run.
@@ -192,6 +198,8 @@ def start(
     project = open_project(project_id)
     urgent = None if priority is None else urgency(priority)
     draft.check_providers()
+    if budget is not None:
+        _allow(project, budget)
     if restart and (from_stage is not None or republish):
         project.cancel()
     if republish:
@@ -288,6 +296,17 @@ def remove(project_id: object) -> Path:
     return project.folder
 
 
+def _allow(project: Project, budget: float) -> None:
+    """Give a project another budget.
+
+    Raises:
+        InputError: `budget_invalid`.
+    """
+    wanted = budget_of(budget)
+    with project.transaction() as state:
+        state.spec = state.spec.model_copy(update={"budget": wanted})
+
+
 def _check_stage(from_stage: Stage) -> None:
     if from_stage not in STAGE_ORDER:
         raise InputError(
@@ -304,7 +323,11 @@ def _forget_from(project: Project, from_stage: Stage) -> None:
 
 
 def status(project_id: object) -> dict[str, Any]:
-    """Return what the project's folder says: status, stages, files, warnings, error."""
+    """Return what the project's folder says: status, stages, files, warnings, error, costs.
+
+    `spend` has `rows` (`model`, `calls`, `input_tokens`, `output_tokens`, `pictures`, `characters`,
+    `usd`), `usd` (null where a part is not known), `known_usd`, `unknown` and `budget`.
+    """
     project = open_project(project_id)
     state = project.state()
     stages = {
@@ -328,7 +351,18 @@ def status(project_id: object) -> dict[str, Any]:
         "artifacts": roles,
         "publication": state.publication,
         "batch": state.batch,
+        "spend": _spend(project, state),
     }
+
+
+def _spend(project: Project, state: ProjectState) -> dict[str, Any]:
+    """Return what services have cost a project, and its budget."""
+    from app.project import spend
+
+    budget = state.spec.budget
+    if budget is None:
+        budget = settings.get().project_budget
+    return {**spend.facts(spend.booked(project.folder, state)), "budget": budget}
 
 
 def title_of(project: Project) -> str:

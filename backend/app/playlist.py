@@ -17,7 +17,7 @@ from app.project import Project
 if TYPE_CHECKING:
     from celery.result import AsyncResult
 
-FIELDS = ("title", "defaults", "projects", "on_failure", "priority", "window")
+FIELDS = ("title", "defaults", "projects", "on_failure", "priority", "window", "budget")
 ON_FAILURE = ("continue", "stop")
 MOST_AT_ONCE = 1000
 MOST_TITLE = 150
@@ -38,6 +38,7 @@ class Playlist:
         on_failure: Whether further projects are begun after one has failed.
         priority: Urgency of its projects, 0-9.
         window: How many are in work at once; None is the setting BATCH_WINDOW.
+        budget: US dollars that services may cost all of its projects together; None is no limit.
         publish_in: The channel's playlist for each entry that says none itself: its own title,
             where it has one.
     """
@@ -49,11 +50,17 @@ class Playlist:
     on_failure: Literal["continue", "stop"]
     priority: int
     window: int | None
+    budget: float | None = None
     publish_in: str | None = None
 
     @property
     def rules(self) -> dict[str, Any]:
-        return {"on_failure": self.on_failure, "priority": self.priority, "window": self.window}
+        return {
+            "on_failure": self.on_failure,
+            "priority": self.priority,
+            "window": self.window,
+            "budget": self.budget,
+        }
 
 
 # -- doors --------------------------------------------------------------------------------------
@@ -69,23 +76,26 @@ def create_batch(
     on_failure: str | None = None,
     priority: str | int | None = None,
     window: int | None = None,
+    budget: float | None = None,
 ) -> Batch:
     """Make a batch and its projects: one video per entry.
 
     Args:
         playlist: Entries as `create_project` takes them; or a mapping, or the path of a YAML
             file, with `title`, `defaults` (fields for every entry), `projects`, `on_failure`,
-            `priority` and `window`.
+            `priority`, `window` and `budget`.
         title: The playlist's title, where `playlist` does not have one.
         on_failure: `continue`, or `stop`: after a failure no further project is begun. Wins over
-            what the playlist says, as do the next two.
+            what the playlist says, as do the next three.
         priority: `high`, `normal`, `low` or 0-9, for all of its projects.
         window: How many projects are in work at once; `BATCH_WINDOW` where nobody says.
+        budget: US dollars that services may cost all of its projects together.
 
     Raises:
         InputError: What is wrong with which entry; nothing is left behind.
     """
-    wanted = read(playlist, title=title, on_failure=on_failure, priority=priority, window=window)
+    rules = {"on_failure": on_failure, "priority": priority, "window": window, "budget": budget}
+    wanted = read(playlist, title=title, **rules)
     makers = [_maker(entry) for entry in _drafts(wanted)]
     return batch.create(wanted.title, makers, **wanted.rules)
 
@@ -95,10 +105,10 @@ def preview(playlist: Any, **rules: Any) -> dict[str, Any]:
 
     Args:
         playlist: As `create_batch` takes it.
-        rules: `title`, `on_failure`, `priority`, `window`, as there.
+        rules: `title`, `on_failure`, `priority`, `window`, `budget`, as there.
 
     Returns:
-        `title, on_failure, priority, window, projects: [...], estimate` (see `forecast`).
+        `title, on_failure, priority, window, budget, projects: [...], estimate` (see `forecast`).
     """
     from app import forecast
 
@@ -122,16 +132,21 @@ def estimate(batch_id: object, *, failed_only: bool = False) -> dict[str, Any]:
     return forecast.estimate(jobs, window=made.window, of=len(concerned))
 
 
-def run(batch_id: object, *, failed_only: bool = False) -> AsyncResult[Any]:
+def run(
+    batch_id: object, *, failed_only: bool = False, budget: float | None = None
+) -> AsyncResult[Any]:
     """Start a batch, or join its run: all callers get the same outcome, and none is raised for.
 
     Args:
         batch_id: The batch.
         failed_only: Only the projects that failed or were cancelled.
+        budget: US dollars that services may cost all of its projects together, from now on.
     """
     from app.tasks import batch_processing_task
 
     draft.check_providers()
+    if budget is not None:
+        batch.allow(batch.load(batch_id).batch_id, budget)
     options = {"failed_only": True} if failed_only else {}
     return batch_processing_task.delay(batch_id=batch.load(batch_id).batch_id, **options)
 
@@ -155,8 +170,13 @@ def cancel(batch_id: object) -> bool:
 
 
 def status(batch_id: object) -> dict[str, Any]:
-    """Return a batch's title, status, counts and each project's outcome, from the folders."""
-    return batch.outcome(batch.load(batch_id))
+    """Return a batch's title, status, counts, each project's outcome and the costs, from the folders.
+
+    `spend` has the sums over its projects as `pipeline.status` has those of one, and the batch's
+    budget.
+    """
+    made = batch.load(batch_id)
+    return {**batch.outcome(made), "spend": {**batch.costs(made), "budget": made.budget}}
 
 
 def listing() -> list[dict[str, Any]]:
@@ -179,10 +199,10 @@ def read(playlist: Any, *, title: str = "", **rules: Any) -> Playlist:
     Args:
         playlist: Where a mapping or a file: with the fields `FIELDS`.
         title: Its title, where it has none of its own.
-        rules: `on_failure`, `priority`, `window`; those that are not None win over its own.
+        rules: `on_failure`, `priority`, `window`, `budget`; those that are not None win over its own.
 
     Raises:
-        InputError: `playlist_invalid`, `priority_invalid`, or `file_not_found`.
+        InputError: `playlist_invalid`, `priority_invalid`, `budget_invalid` or `file_not_found`.
     """
     folder = None
     if isinstance(playlist, str | Path):
@@ -206,6 +226,7 @@ def read(playlist: Any, *, title: str = "", **rules: Any) -> Playlist:
         on_failure=_on_failure(fields.get("on_failure")),
         priority=_priority(fields.get("priority")),
         window=_window(fields.get("window")),
+        budget=batch.budget_of(fields.get("budget")),
         publish_in=told or None,
     )
 
@@ -291,6 +312,7 @@ def _maker(entry: Draft) -> Callable[[int], Project]:
 
 def _entry(number: int, entry: Any, defaults: dict[str, Any], folder: Path | None) -> Draft:
     try:
+        defaults, entry = _with_sources(defaults, folder), _with_sources(entry, folder)
         if isinstance(entry, str) and not draft.is_file_argument(entry):
             return draft.prepare({"topic": entry}, defaults)
         if isinstance(entry, str | Path):
@@ -308,8 +330,19 @@ def _entry(number: int, entry: Any, defaults: dict[str, Any], folder: Path | Non
     raise wrong(f"entry {number} is a topic, a file or a mapping")
 
 
+def _with_sources(fields: Any, folder: Path | None) -> Any:
+    """Return an entry, or the defaults, with the sources that a playlist's file names as paths."""
+    if folder is None or not isinstance(fields, Mapping) or not fields.get("sources"):
+        return fields
+    given = fields["sources"]
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise wrong("sources is a list of files")
+    return {**fields, "sources": [_below(folder, name.strip()) for name in names if name.strip()]}
+
+
 def _below(folder: Path | None, name: str | Path) -> Path:
-    """Return the path of a story that a playlist's file names: in or below its own folder.
+    """Return the path of a file that a playlist's file names: in or below its own folder.
 
     A playlist may come from somebody else, and what it names is read aloud and published.
     """
@@ -321,6 +354,6 @@ def _below(folder: Path | None, name: str | Path) -> Path:
         raise InputError(
             "story_outside",
             f"{str(name)[:80]!r} is not a file in or below the playlist's folder.",
-            "Put the story there and write its relative path.",
+            "Put the file there and write its relative path.",
         )
     return folder / name

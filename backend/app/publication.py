@@ -156,7 +156,22 @@ def _announcement(wanted: _Wanted) -> Announcement | None:
     except ReelchainError as error:
         wanted.problems.append(error)
         return None
-    return None if script is None else Announcement.of(script, wanted.spec)
+    return (
+        None if script is None else Announcement.of(script, wanted.spec, _credits(wanted, script))
+    )
+
+
+def _credits(wanted: _Wanted, script: Script) -> tuple[str, ...]:
+    """Return the lines that name whose pictures are shown, as far as they are chosen."""
+    from app.tasks import assets  # costs Celery
+
+    drawn = wanted.first is None or wanted.first in STAGE_ORDER[2:]
+    if wanted.project is None or not drawn:
+        return ()
+    try:
+        return assets.credit_lines(wanted.project, script)
+    except (OSError, ValueError):  # it is gone, or was changed: the run makes it anew
+        return ()
 
 
 def _script(wanted: _Wanted) -> Script | None:
@@ -166,7 +181,8 @@ def _script(wanted: _Wanted) -> Script | None:
     project = wanted.project
     if project is not None and (wanted.first != STAGE_ORDER[0] or _changed_by_hand(wanted)):
         return story.script_from_json(project.path(SCRIPT).read_bytes())
-    if wanted.story is None and settings.get().script_provider not in forecast.HERE:
+    writer = providers.chain(settings.get().script_provider)[:1]
+    if wanted.story is None and not set(writer) <= forecast.HERE:
         return None
     return stage.written(wanted.spec, wanted.story)
 

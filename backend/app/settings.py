@@ -59,7 +59,11 @@ class Settings(Base):
 
     script_provider: str = "template"
     speech_provider: str = "kokoro"
+    image_provider: str = "cards"
     publisher: str = "folder"
+    align: Literal["auto", "off"] = "auto"
+    prices_file: RootPath | None = None
+    project_budget: float | None = Field(default=None, ge=0, le=100_000)
 
     ffmpeg_binary: RootPath | None = None
     x264_preset: Literal[

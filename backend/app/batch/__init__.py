@@ -34,6 +34,7 @@ from app.batch.run import (
     stop,
     tally,
 )
+from app.batch.till import Till, allow, budget_of, costs, spent
 
 __all__ = [
     "FILE",
@@ -43,9 +44,13 @@ __all__ = [
     "BatchRun",
     "End",
     "Step",
+    "Till",
     "Work",
+    "allow",
     "begin",
+    "budget_of",
     "closing",
+    "costs",
     "create",
     "entry",
     "fact",
@@ -60,6 +65,7 @@ __all__ = [
     "rest",
     "running",
     "sending",
+    "spent",
     "step",
     "stop",
     "summary",

@@ -63,6 +63,8 @@ class Batch(Value):
     on_failure: OnFailure = "continue"
     priority: int = Field(default=5, ge=0, le=9)
     window: int | None = Field(default=None, ge=1, le=1000)
+    budget: float | None = Field(default=None, ge=0)
+    """US dollars that services may cost all of its projects together; None is no limit."""
     run: BatchRun = BatchRun()
 
     @property
@@ -156,6 +158,13 @@ def mark(number: int) -> None:
 def save(batch: Batch, **run: Any) -> Batch:
     """Write the batch with its run changed; durable when this returns."""
     changed = batch.model_copy(update={"run": batch.run.model_copy(update=run)})
+    disk.write_json(batch.folder / FILE, changed.model_dump(mode="json"))
+    return changed
+
+
+def save_budget(batch: Batch, budget: float | None) -> Batch:
+    """Write the batch with another budget; durable when this returns."""
+    changed = batch.model_copy(update={"budget": budget})
     disk.write_json(batch.folder / FILE, changed.model_dump(mode="json"))
     return changed
 

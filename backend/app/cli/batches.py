@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app import playlist as room
-from app.cli import output, stack
+from app.cli import money, output, stack
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; do nothing.")]
@@ -19,7 +19,7 @@ Id = Annotated[str, typer.Argument(help="The batch's number.", metavar="ID")]
 Playlist = Annotated[
     Path,
     typer.Argument(
-        help="YAML with title, defaults, projects, on_failure, priority and window.",
+        help="YAML with title, defaults, projects, on_failure, priority, window and budget.",
         metavar="PLAYLIST.yaml",
     ),
 ]
@@ -29,6 +29,10 @@ OnFailure = Annotated[
 ]
 Priority = Annotated[
     str | None, typer.Option(help="high, normal, low, or 0-9 (9 first).", metavar="P")
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="US dollars that all its projects may cost together.", metavar="USD"),
 ]
 Window = Annotated[int | None, typer.Option(help="Projects in work at once.", metavar="N")]
 
@@ -46,10 +50,12 @@ def new(
     on_failure: OnFailure = None,
     priority: Priority = None,
     window: Window = None,
+    budget: Budget = None,
     json: Json = False,
 ) -> None:
     """Create a batch and a project for each entry of a playlist; prints its number."""
     rules: dict[str, Any] = {"on_failure": on_failure, "priority": priority, "window": window}
+    rules["budget"] = budget
     if dry_run:
         _print_preview(room.preview(playlist, **rules), as_json=json)
         return
@@ -57,17 +63,21 @@ def new(
     output.facts(made.model_dump(mode="json"), as_json=json, lines=[str(made.batch_id)])
 
 
-def run(batch_id: Id, dry_run: DryRun = False, json: Json = False) -> None:
+def run(batch_id: Id, dry_run: DryRun = False, budget: Budget = None, json: Json = False) -> None:
     """Make every video of a batch; one failure does not stop the others."""
-    _run(batch_id, failed_only=False, dry_run=dry_run, as_json=json)
+    _run(batch_id, failed_only=False, dry_run=dry_run, budget=budget, as_json=json)
 
 
-def retry_failed(batch_id: Id, dry_run: DryRun = False, json: Json = False) -> None:
+def retry_failed(
+    batch_id: Id, dry_run: DryRun = False, budget: Budget = None, json: Json = False
+) -> None:
     """Start the failed and cancelled projects of a batch again, and only them."""
-    _run(batch_id, failed_only=True, dry_run=dry_run, as_json=json)
+    _run(batch_id, failed_only=True, dry_run=dry_run, budget=budget, as_json=json)
 
 
-def _run(batch_id: str, *, failed_only: bool, dry_run: bool, as_json: bool) -> None:
+def _run(
+    batch_id: str, *, failed_only: bool, dry_run: bool, budget: float | None, as_json: bool
+) -> None:
     planned = room.estimate(batch_id, failed_only=failed_only)
     if dry_run:
         output.facts(planned, as_json=as_json, lines=_estimate_lines(planned))
@@ -75,7 +85,7 @@ def _run(batch_id: str, *, failed_only: bool, dry_run: bool, as_json: bool) -> N
     for line in _estimate_lines(planned):
         output.note(line)
     with output.waiting("Starting the workers…"):
-        result = room.run(batch_id, failed_only=failed_only)
+        result = room.run(batch_id, failed_only=failed_only, budget=budget)
     stack.warn_without_workers()
     try:
         _follow(room.follow(batch_id))
@@ -100,8 +110,11 @@ def _follow(events: Iterable[dict[str, Any]]) -> None:
 
 
 def show(batch_id: Id, json: Json = False) -> None:
-    """Show each project of a batch and what became of it."""
-    _print(room.status(batch_id), as_json=json)
+    """Show each project of a batch, what became of it, and what services have cost."""
+    facts = room.status(batch_id)
+    _print(facts, as_json=json)
+    if not json:
+        money.show(facts["spend"])
 
 
 def ls(json: Json = False) -> None:
@@ -157,7 +170,6 @@ def _print_preview(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _estimate_lines(planned: dict[str, Any]) -> list[str]:
     services = ", ".join(planned["services"].values())
-    cost = "no cost" if planned["paid_calls"] == 0 else "cost unknown"
     time = (
         f"{output.clock(planned['video_seconds'])} of video, about "
         f"{output.clock(planned['seconds'])} with {planned['at_once']} at once "
@@ -165,7 +177,7 @@ def _estimate_lines(planned: dict[str, Any]) -> list[str]:
     )
     lines = [
         f"{planned['to_make']} of {planned['projects']} projects to make: {time}.",
-        f"By {services}: {cost}, {_quota(planned)}.",
+        f"By {services}: {money.forecast(planned)}, {_quota(planned)}.",
     ]
     return [*lines, planned["note"]] if planned["note"] else lines
 

@@ -17,6 +17,19 @@ FIELDS: dict[str, Any] = {
     "style": Annotated[str | None, typer.Option(help="A named style.")],
     "voice": Annotated[str | None, typer.Option(help="A voice's name.")],
     "length": Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")],
+    "notes": Annotated[
+        str | None, typer.Option(help="What the writer of a topic is to know or to say.")
+    ],
+    "audience": Annotated[str | None, typer.Option(help="Who it is for, for a bare topic.")],
+    "tone": Annotated[str | None, typer.Option(help="How it speaks, for a bare topic.")],
+    "sources": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Text, Markdown or PDF that the writer of a topic works from; may be repeated.",
+            metavar="FILE",
+        ),
+    ],
     "music": Annotated[str | None, typer.Option(help="auto or none.")],
     "title": Annotated[str | None, typer.Option(help="The video's title.")],
     "captions": Annotated[
@@ -45,6 +58,9 @@ FIELDS: dict[str, Any] = {
     "notify": Annotated[
         bool | None, typer.Option("--notify/--no-notify", help="Tell the channel's subscribers.")
     ],
+    "budget": Annotated[
+        float | None, typer.Option(help="US dollars that services may cost.", metavar="USD")
+    ],
 }
 """Field of `ProjectSpec` → its option."""
 
@@ -56,7 +72,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> None:
         fields = {name: arguments.pop(name) for name in FIELDS}
-        command(**arguments, given={name: v for name, v in fields.items() if v is not None})
+        command(**arguments, given={name: v for name, v in fields.items() if v not in (None, [])})
 
     kind = inspect.Parameter.KEYWORD_ONLY
     more = [inspect.Parameter(n, kind, default=None, annotation=a) for n, a in FIELDS.items()]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from app.cli import output
+from app.cli import money, output
 
 WIDTH = 16
 
@@ -38,6 +38,7 @@ def _facts(planned: dict[str, Any]) -> Iterator[tuple[str, object]]:
         return
     estimate = planned["estimate"]
     yield "takes about", f"{output.clock(estimate['seconds'])} ({estimate['basis']})"
+    yield "cost", money.forecast(estimate)
     second = ", a second video" if planned["second"] else ""
     yield "publisher", f"{planned['publisher']}{second}"
     if planned["announcement"] is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app import errors, pipeline, providers, settings
-from app.cli import fields, output, plan, stack
+from app.cli import fields, money, output, plan, stack
 from app.project import STAGE_ORDER, Project
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -20,6 +20,9 @@ What = Annotated[
 ]
 Priority = Annotated[
     str | None, typer.Option(help="high, normal, low, or 0-9 with 9 the most urgent.")
+]
+Budget = Annotated[
+    float | None, typer.Option(help="US dollars it may cost in all, from now on.", metavar="USD")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -95,6 +98,7 @@ def run(
         bool, typer.Option("--republish", help="Publish a second video; the first one stays.")
     ] = False,
     priority: Priority = None,
+    budget: Budget = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -111,7 +115,8 @@ def run(
         return
     if republish:
         _ask_for_a_second(project, yes=yes, as_json=json)
-    how = {"from_stage": stage, "restart": restart, "republish": republish, "priority": priority}
+    how: dict[str, Any] = {"from_stage": stage, "restart": restart, "republish": republish}
+    how |= {"priority": priority, "budget": budget}
     _run(project, as_json=json, **how)
 
 
@@ -149,7 +154,7 @@ def _started(
     project: Project, *, from_stage: Any = None, republish: bool = False, **how: Any
 ) -> Any:
     """Start the project; return its outcome if it was complete already."""
-    as_it_is = from_stage is None and not republish
+    as_it_is = from_stage is None and not republish and how.get("budget") is None
     if as_it_is and (outcome := pipeline.finished(project.id)) is not None:
         return outcome
     with output.waiting("Starting the workers…"):
@@ -197,6 +202,7 @@ def _outcome(status: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(sum(stage["seconds"] for stage in status["stages"].values()), 2),
         "video_seconds": status["stages"]["video_rendering"]["facts"].get("seconds"),
         "warnings": _warnings(status),
+        "credits": status["stages"]["asset_generation"]["facts"].get("credits", []),
     }
 
 
@@ -227,6 +233,8 @@ def _where(status: dict[str, Any]) -> Iterator[str]:
             yield f"  {role.replace('_', ' '):<14}{facts['files'][role]}"
     for name, told in _publication(status).items():
         yield f"  {name:<14}{told}"
+    for line in facts["credits"]:
+        yield f"  {line}"
     for warning in facts["warnings"]:
         yield f"  Note: {warning}"
 
@@ -246,7 +254,7 @@ def show(
     history: Annotated[bool, typer.Option("--history", help="Every try of every stage.")] = False,
     json: Json = False,
 ) -> None:
-    """Show a project: its stages, files, warnings, error."""
+    """Show a project: its stages, files, warnings, error, what services have cost."""
     status = pipeline.status(project_id)
     if history:
         from app import records
@@ -257,6 +265,7 @@ def show(
         return
     output.facts(None, as_json=False, lines=[*_where(status), f"  {'state':<14}{status['status']}"])
     output.table(["Stage", "State", "Tries", "Seconds", "Notes"], map(_row, *_stages(status)))
+    money.show(status["spend"])
     if history:
         columns = ["run", "stage", "attempt", "status", "started_at", "seconds", "error_code"]
         rows = [[row[column] for column in columns] for row in status["history"]]
@@ -267,12 +276,16 @@ def _stages(status: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     return list(status["stages"]), list(status["stages"].values())
 
 
+_TOLD_ELSEWHERE = ("credits", "fell_back")
+"""Facts that are no notes: the lines of the description, and what a warning says in words."""
+
+
 def _row(name: str, stage: dict[str, Any]) -> list[object]:
     error = stage["error"]
     remark = (
         f"{error['code']}: {error['message']}"
         if error
-        else "; ".join(f"{key} {value}" for key, value in stage["facts"].items())
+        else "; ".join(f"{k} {v}" for k, v in stage["facts"].items() if k not in _TOLD_ELSEWHERE)
     )
     return [name, stage["status"], stage["attempts"], stage["seconds"] or "", remark]
 

@@ -152,7 +152,8 @@ def _voices() -> Iterator[Check]:
     from app import providers
 
     name = settings.get().speech_provider
-    voices = providers.speech(name).voices()
+    chain = [providers.speech(one) for one in providers.chain(name)]
+    voices = [voice for provider in chain for voice in provider.voices()]
     languages = sorted({voice.language for voice in voices})
     yield from _intact(
         "Voices", f"{name}: {len(voices)} voices for {', '.join(languages)}", VOICE_PACKAGES

@@ -60,6 +60,29 @@ def check(path: Path) -> None:
     _decode(path, 64)
 
 
+def as_jpeg(path: Path, *, least: int) -> None:
+    """Make sure that `path` is a picture, and make it a JPEG where it is another kind.
+
+    Args:
+        path: The file; it is replaced.
+        least: Pixels that its shorter side must have.
+
+    Raises:
+        InputError: as `check`, or `picture_too_small`.
+    """
+    check(path)
+    with Image.open(path, formats=_FORMATS) as image:
+        kind, size = image.format, image.size
+    if min(size) < least:
+        raise InputError(
+            "picture_too_small",
+            f"The picture {path.name!r} is {size[0]} × {size[1]} pixels, too small to be shown.",
+            "Use one of at least 1024 pixels.",
+        )
+    if kind != "JPEG":
+        opened(path, max(size), (255, 255, 255)).save(path, "JPEG", quality=95, subsampling=0)
+
+
 def prepare(path: Path, target: Path, *, size: tuple[int, int], style: Style) -> None:
     """Write the still of the picture at `path` for a frame of `size`: exactly `canvas(size)`, RGB.
 

@@ -6,7 +6,7 @@ what was made from the same inputs and is still what was recorded. Knows neither
 
 from __future__ import annotations
 
-from app.project.folder import Outdated, Project
+from app.project.folder import EVENTS, Outdated, Project
 from app.project.hold import EDIT, WORK
 from app.project.listing import ACTIVE, active, check_id, ids, last_id
 from app.project.owner import Owner
@@ -17,6 +17,7 @@ from app.project.state import (
     STATE,
     ProjectState,
     RunState,
+    Spend,
     StageState,
     now,
 )
@@ -24,6 +25,7 @@ from app.project.state import (
 __all__ = [
     "ACTIVE",
     "EDIT",
+    "EVENTS",
     "PREVIOUS",
     "SCHEMA_VERSION",
     "STAGE_ORDER",
@@ -34,6 +36,7 @@ __all__ = [
     "Project",
     "ProjectState",
     "RunState",
+    "Spend",
     "StageState",
     "active",
     "check_id",

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import disk
 from app.errors import InputError, NotFoundError, StateError
-from app.models import Artifact, ProjectSpec, Stage
+from app.models import FEEDS, Artifact, ProjectSpec, Stage
 from app.project import owner
 from app.project.hold import EDIT, STATE_LOCK, Hold
 from app.project.listing import ACTIVE, LAST_ID, check_id, ids, last_id
@@ -31,6 +31,7 @@ from app.project.state import (
 NEW_LOCK = ".new.lock"
 RUN = "run"
 CANCELLED = "cancelled"
+EVENTS = "events.jsonl"
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
@@ -271,7 +272,7 @@ class Project(Hold):
     def log(self, code: str, **facts: Any) -> None:
         """Add a line to `events.jsonl`, the history a person can read."""
         line = {"time": now(), "code": code, **facts}
-        disk.append_line(self.folder / "events.jsonl", json.dumps(line, ensure_ascii=False))
+        disk.append_line(self.folder / EVENTS, json.dumps(line, ensure_ascii=False))
 
     # -- runs ---------------------------------------------------------------------------------
 
@@ -544,7 +545,8 @@ class Project(Hold):
     def seal(self, state: ProjectState) -> str:
         """Return the digest of what a finished video was made from and by: spec, sources, code."""
         made = {p: a.sha256 for part in state.stages.values() for p, a in part.artifacts.items()}
-        spec = state.spec.model_dump(mode="json")
+        feeding = {name for name, stage in FEEDS.items() if stage is not None}
+        spec = state.spec.model_dump(mode="json", include=feeding)
         return disk.digest([spec, self.source_digest(), made, _code_stamp()])
 
     def sealed(self, state: ProjectState) -> bool:

@@ -83,6 +83,22 @@ class RunState(BaseModel):
         self.deaths, self.waits = {}, 0
 
 
+class Spend(BaseModel):
+    """What one model of one service was used for, in all runs of a project, and what that cost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    calls: int = Field(default=0, ge=0, le=10**15)
+    input_tokens: int = Field(default=0, ge=0, le=10**15)
+    output_tokens: int = Field(default=0, ge=0, le=10**15)
+    pictures: int = Field(default=0, ge=0, le=10**15)
+    characters: int = Field(default=0, ge=0, le=10**15)
+    untold: int = Field(default=0, ge=0, le=10**15)
+    """Calls of which nobody knows how much they used."""
+    usd: str | None = Field(default="0", pattern=r"^\d{1,15}(\.\d{1,30})?$")
+    """US dollars, at the prices of the day of each call; None where they are not known."""
+
+
 class ProjectState(BaseModel):
     """`project_state.json`."""
 
@@ -107,6 +123,8 @@ class ProjectState(BaseModel):
     """Digest of all that decided the finished video: see `Project.sealed`."""
     publication: dict[str, Any] | None = None
     """Where the video went: publisher, url, video_id, marker, time."""
+    spend: dict[str, Spend] = {}
+    """`service/model` → what it was used for: for ever, whatever becomes of what was made."""
 
     def stage(self, stage: Stage) -> StageState:
         """Return the stage's part, made on first use."""

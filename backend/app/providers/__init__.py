@@ -7,7 +7,7 @@ one: a file in this folder and a line in `TABLE` (see docs/adding.md).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from app import disk
 from app.errors import InputError
-from app.models import Language, Privacy, ProjectSpec, Script, Speech, Value
+from app.models import Language, Privacy, ProjectSpec, Script, Shape, Speech, Value
 
 T = TypeVar("T")
 
@@ -23,8 +23,18 @@ Report = Callable[[float], None]
 """Called with the fraction done (0-1). It may raise, to stop the work."""
 
 
+class SourceText(Value):
+    """Something the user gave the writer to work from: its name and its words."""
+
+    name: str
+    text: str
+
+
 class ScriptRequest(Value):
-    """What a script writer gets: the idea, the language, the wanted length in seconds."""
+    """What a script writer gets: the idea, the language, the wanted length in seconds.
+
+    `speed` is the speaking rate that the length is meant at, 1.0 the voice's own.
+    """
 
     topic: str
     language: Language
@@ -32,6 +42,13 @@ class ScriptRequest(Value):
     title: str | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()
+    notes: str | None = None
+    audience: str | None = None
+    tone: str | None = None
+    sources: tuple[SourceText, ...] = ()
+    speed: float = 1.0
+    pictures: bool = False
+    """Whether each scene is to say what its picture shows (`visual.prompt`, `visual.keywords`)."""
 
 
 class ScriptWriter(Protocol):
@@ -77,6 +94,56 @@ class SpeechProvider(Protocol):
         ...
 
 
+class PictureRequest(Value):
+    """What a scene's picture is to show.
+
+    Attributes:
+        prompt: What is seen, in words.
+        keywords: What a stock of pictures is searched for, the most telling first.
+        look: One line that all pictures of a video share, so that they go together.
+        shape: The frame's.
+        language: The project's.
+        seed: The same for all pictures of a project.
+        number: Which scene's, from 0: a stock gives different scenes different pictures.
+    """
+
+    prompt: str
+    keywords: tuple[str, ...] = ()
+    look: str = ""
+    shape: Shape = "16:9"
+    language: Language = "en"
+    seed: int = 0
+    number: int = 0
+
+
+class Picture(Value):
+    """Facts of a picture that was made or found. `credit` must be shown where it is not empty."""
+
+    provider: str
+    model: str = ""
+    credit: str = ""
+    credit_url: str = ""
+
+
+class PictureProvider(Protocol):
+    """Makes or finds a picture."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+
+    def concurrency(self) -> int:
+        """Return how many pictures are best asked for at once; above 1, `draw` is thread-safe."""
+        ...
+
+    def draw(self, request: PictureRequest, target: Path) -> Picture:
+        """Write a JPEG or PNG, as the target's name ends or not, of at least 1024 px to `target`.
+
+        Raises:
+            PermanentError: The service does not draw this: the same prompt again is no use.
+        """
+        ...
+
+
 class Announcement(Value):
     """What is told about a video where it is published."""
 
@@ -93,12 +160,19 @@ class Announcement(Value):
     playlist: str | None = None
 
     @classmethod
-    def of(cls, script: Script, spec: ProjectSpec) -> Announcement:
-        """Return what a script and a project's fields say."""
+    def of(cls, script: Script, spec: ProjectSpec, thanks: Sequence[str] = ()) -> Announcement:
+        """Return what a script and a project's fields say.
+
+        Args:
+            script: The script.
+            spec: The project's fields.
+            thanks: Lines that follow the description: whose pictures are shown.
+        """
         own = spec.model_dump(include=set(cls.model_fields) & set(ProjectSpec.model_fields))
         told = {
             name: getattr(script, name) for name in ("title", "description", "tags", "language")
         }
+        told["description"] = "\n\n".join(filter(None, (script.description, "\n".join(thanks))))
         return cls(**{**own, **told})
 
 
@@ -235,17 +309,38 @@ class Publisher(Protocol):
 
 
 TABLE: dict[str, dict[str, str]] = {
-    "script": {"template": "app.providers.template.TemplateWriter"},
+    "script": {
+        "template": "app.providers.template.TemplateWriter",
+        "gemini": "app.providers.gemini.writer.GeminiWriter",
+        "openai": "app.providers.openai.OpenAIWriter",
+    },
     "speech": {
         "kokoro": "app.providers.kokoro.KokoroSpeech",
         "hibari": "app.providers.hibari.HibariSpeech",
+        "gemini": "app.providers.gemini.speech.GeminiSpeech",
+    },
+    "picture": {
+        "cards": "",
+        "gemini": "app.providers.gemini.pictures.GeminiPictures",
+        "pexels": "app.providers.pexels.PexelsPictures",
+        "pixabay": "app.providers.pixabay.PixabayPictures",
     },
     "publisher": {
         "folder": "app.providers.folder.FolderPublisher",
         "youtube": "app.providers.youtube.YouTubePublisher",
     },
 }
-"""Kind → name → dotted path of the class, which takes no arguments."""
+"""Kind → name → dotted path of the class, which takes no arguments; `cards` is no provider: the
+assets stage draws the words themselves."""
+
+NEEDS: dict[str, str] = {
+    "gemini": "app.providers.gemini.config.ready",
+    "openai": "app.providers.openai.ready",
+    "pexels": "app.providers.pexels.ready",
+    "pixabay": "app.providers.pixabay.ready",
+}
+"""Name → dotted path of the function that raises an `InputError` where a key, a model or an SDK is
+not there. It sends nothing and loads no SDK; who works on this machine has none."""
 
 _made: dict[tuple[str, str], Any] = {}
 
@@ -253,6 +348,11 @@ _made: dict[tuple[str, str], Any] = {}
 def names(kind: str) -> tuple[str, ...]:
     """Return the names of the providers of `kind`, the default first."""
     return tuple(TABLE[kind])
+
+
+def chain(setting: str) -> tuple[str, ...]:
+    """Return the names in a setting that takes several with commas, the first choice first."""
+    return tuple(dict.fromkeys(part.strip() for part in setting.split(",") if part.strip()))
 
 
 def get(kind: str, name: str) -> Any:
@@ -282,6 +382,18 @@ def check(kind: str, name: str) -> None:
         )
 
 
+def ready(kind: str, name: str) -> None:
+    """Make sure there is a provider of that name, and what it can't do without. Sends nothing.
+
+    Raises:
+        InputError: `provider_unknown`, or what is missing: a key, a model, an SDK.
+    """
+    check(kind, name)
+    if name in NEEDS:
+        module, _, attribute = NEEDS[name].rpartition(".")
+        getattr(importlib.import_module(module), attribute)()
+
+
 def script_writer(name: str) -> ScriptWriter:
     """Return the script writer called `name`."""
     writer: ScriptWriter = get("script", name)
@@ -291,6 +403,12 @@ def script_writer(name: str) -> ScriptWriter:
 def speech(name: str) -> SpeechProvider:
     """Return the speech provider called `name`."""
     provider: SpeechProvider = get("speech", name)
+    return provider
+
+
+def picture(name: str) -> PictureProvider:
+    """Return the picture provider called `name`."""
+    provider: PictureProvider = get("picture", name)
     return provider
 
 

@@ -13,7 +13,7 @@ import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from app.models import Language, Speech, Word
 from app.providers import SpeechRequest, Voice
 
 Samples = npt.NDArray[np.float32]
+Timing = Literal["exact", "aligned", "proportional"]
 
 RATE = 24_000
 """Samples per second of every voice."""
@@ -196,7 +197,8 @@ def check(request: SpeechRequest, offered: Sequence[Voice], provider: str) -> Vo
         )
     if request.voice is None:
         return fitting[0]
-    for voice in offered:
+    # one that speaks several languages is offered for each
+    for voice in (*fitting, *offered):
         if voice.name == request.voice:
             if voice.language != request.language:
                 raise InputError(
@@ -208,7 +210,7 @@ def check(request: SpeechRequest, offered: Sequence[Voice], provider: str) -> Vo
     raise InputError(
         "voice_unknown",
         f"There is no voice called {request.voice[:60]!r}.",
-        f"Choose one of: {names}.",
+        f"Choose one of: {', '.join(v.name for v in fitting)}.",
     )
 
 
@@ -361,12 +363,24 @@ def _trimmed(whole: Utterance) -> Utterance:
     spoken = [m for m in whole.marks if m.word != SILENCE]
     onset = min(onset, spoken[0].end - UNIT)
     offset = max(offset, spoken[-1].start + UNIT)
-    units = len(whole.sound) // UNIT
-    first = max(0, onset // UNIT - _LEAD)
-    last = min(units, -(-offset // UNIT) + _TRAIL)
-    start, end = first * UNIT, last * UNIT
+    start, end = _bounds(onset, offset, len(whole.sound))
     kept = [Mark(max(m.start, start) - start, min(m.end, end) - start, m.word) for m in whole.marks]
     return Utterance(whole.sound[start:end], merged(kept))
+
+
+def trimmed(sound: Samples) -> Samples:
+    """Return a sound in whole units with as much silence at its ends as our own voices leave."""
+    ends = (_LEAD * UNIT, (_TRAIL + 1) * UNIT)
+    padded = np.pad(sound, (ends[0], ends[1] - (ends[0] + len(sound)) % UNIT))
+    start, end = _bounds(*edges(padded, _FAINT), len(padded))
+    return padded[start:end]
+
+
+def _bounds(onset: int, offset: int, length: int) -> tuple[int, int]:
+    """Return where a sound is cut, in whole units, that is heard from `onset` to `offset`."""
+    first = max(0, onset // UNIT - _LEAD)
+    last = min(length // UNIT, -(-offset // UNIT) + _TRAIL)
+    return first * UNIT, last * UNIT
 
 
 def edges(sound: Samples, share: float = _QUIET) -> tuple[int, int]:
@@ -465,6 +479,7 @@ def spoken(
     *,
     voice: str,
     provider: str,
+    timing: Timing = "exact",
 ) -> Speech:
     """Write the sound to `target`; return its facts."""
     whole = snapped(whole)
@@ -476,4 +491,5 @@ def spoken(
         sample_rate=RATE,
         samples=len(whole.sound),
         words=words(request.text, reading, whole.marks),
+        timing=timing,
     )

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import InputError
-from app.story import markdown, text, yaml_file
+from app.story import markdown, material, text, yaml_file
 from app.story.fields import parse, plain
 from app.story.parts import Source, Story, is_below, load
 from app.story.script_json import script_from_json
 
-__all__ = ["SUFFIXES", "Story", "is_below", "read", "read_plain", "script_from_json"]
+__all__ = [
+    "SUFFIXES",
+    "Story",
+    "is_below",
+    "material",
+    "read",
+    "read_plain",
+    "script_from_json",
+]
 
 SUFFIXES = (".md", ".markdown", ".txt", ".yaml", ".yml")
 """Names of story files end like this."""

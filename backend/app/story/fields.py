@@ -173,7 +173,7 @@ def settings(
 
     Raises:
         InputError: `story_setting_unknown` or `story_setting_invalid`, `language_unknown`,
-            `music_outside` or `music_missing`, with the line.
+            `music_outside` or `music_missing`, `source_outside` or `source_missing`, with the line.
     """
     fields: dict[str, object] = {}
     for name, node in entries.items():
@@ -194,6 +194,8 @@ def _unknown(source: Source, name: str, line: int, known: tuple[str, ...]) -> No
 
 
 def _value(source: Source, name: str, node: Node) -> object:
+    if name == "sources":
+        return _sources(source, node)
     if name == "tags" and node.items is not None:
         return tuple(text_of(source, item, "tags") for item in node.items)
     text = text_of(source, node, name).strip()
@@ -203,7 +205,7 @@ def _value(source: Source, name: str, node: Node) -> object:
             value = tuple(tag.strip() for tag in text.split(",") if tag.strip())
         case "length" | "speed":
             value = _number(text)
-        case "captions" | "made_for_kids" | "synthetic_media" | "notify":
+        case "captions" | "made_for_kids" | "synthetic_media" | "notify" | "strict":
             value = _FLAGS.get(text.lower(), text)
         case "language":
             value = _language(source, text, node.line)
@@ -212,6 +214,16 @@ def _value(source: Source, name: str, node: Node) -> object:
         case _:
             value = text
     return value
+
+
+def _sources(source: Source, node: Node) -> tuple[str, ...]:
+    """Return the files that a writer works from: a list, or names with commas between them."""
+    if node.items is not None:
+        given = [(text_of(source, item, "sources"), item.line) for item in node.items]
+    else:
+        given = [(name, node.line) for name in text_of(source, node, "sources").split(",")]
+    named = ((name.strip(), line) for name, line in given)
+    return tuple(inner_file(source, name, line, "source") for name, line in named if name)
 
 
 def _music(source: Source, text: str, line: int) -> str:

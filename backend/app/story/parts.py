@@ -326,15 +326,18 @@ def unwrapped(lines: Iterable[str]) -> str:
 def story(source: Source, fields: dict[str, object], script: Script | None) -> Story:
     """Return what was read, with the files it refers to."""
     pictures = [scene.visual.path for scene in script.scenes] if script else []
-    music = fields.get("music")
+    music, files = fields.get("music"), []
+    if isinstance(music, str) and music not in ("auto", "none"):
+        files.append(music)
     if script:
         fields = {**fields, "language": script.language}
+        files += fields.get("sources", ())  # type: ignore[arg-type] # checked by fields.py
     return Story(
         fields,
         script,
         pictures=tuple(dict.fromkeys(path for path in pictures if path)),
         warnings=tuple(source.warnings),
-        files=(music,) if isinstance(music, str) and music not in ("auto", "none") else (),
+        files=tuple(files),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from app import errors, logs, messages, progress, records
+from app import errors, logs, messages, progress, records, spending
 from app.celery_app import celery_app
 from app.errors import InputError, QuotaError, ReelchainError, StateError, UnfinishedError
 from app.models import ErrorFact, Stage
@@ -26,6 +26,7 @@ from app.tasks._context import (
     inputs_of,
     is_made,
 )
+from app.tasks._purse import ProjectPurse
 from app.tasks._turn import CalledOff, Turn
 
 log = logging.getLogger(__name__)
@@ -153,11 +154,12 @@ class Execution:
 
     def _work(self, turn: Turn) -> dict[str, Any]:
         self._begin()
-        context = self._context(turn)
-        self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
-        self.definition.work(context)
-        turn.check()
-        return self._complete(context)
+        with ProjectPurse(self.project, self.stage) as purse, spending.listening(purse):
+            context = self._context(turn)
+            self._meter.tell(0, f"{self.definition.label}_start", self._text("start"), now=True)
+            self.definition.work(context)
+            turn.check()
+            return self._complete(context)
 
     def _check_order(self, wrapper: type[NotThisTurn] | None = None) -> None:
         before = STAGE_ORDER[: STAGE_ORDER.index(self.stage)]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from app import disk, language, providers, settings
+from app import disk, providers, settings
 from app.errors import InputError
-from app.media import cards, pictures, styles
-from app.models import ProjectSpec, Scene, Script, Speech, Value
-from app.providers import SpeechProvider, SpeechRequest
-from app.tasks import script
+from app.media import cards, pictures
+from app.models import Language, ProjectSpec, Script, Speech, Value
+from app.project import Project
+from app.providers import Announcement, Picture, SpeechProvider, SpeechRequest
+from app.tasks import _drawing, _fallback, script
+from app.tasks._drawing import spoken_sentences
 from app.tasks._stage import StageContext, stage_task
+from app.tasks._threads import several
 
 MANIFEST = "assets/assets.json"
+HERE = ("kokoro", "hibari")
+"""Voices of this machine, for a language that no configured one speaks."""
 VOICE_SHARE = 0.85
 """Part of the stage's progress that is voice; pictures take the rest."""
 
@@ -38,6 +40,8 @@ class SceneAsset(Value):
     picture: str
     picture_sha256: str
     sentences: tuple[SentenceAsset, ...]
+    original: str | None = None
+    """The picture that it was made from; None for a card."""
 
 
 class Assets(Value):
@@ -45,9 +49,11 @@ class Assets(Value):
 
     title: str
     scenes: tuple[SceneAsset, ...]
+    credits: tuple[Picture, ...] = ()
+    """Pictures whose makers are named wherever the video is published."""
 
 
-VERSION = f"1 {pictures.VERSION} {cards.VERSION}"
+VERSION = f"2 {pictures.VERSION} {cards.VERSION} {_drawing.VERSION}"
 """Of the stage: a builder that changes makes finished projects unfinished."""
 
 
@@ -55,19 +61,28 @@ VERSION = f"1 {pictures.VERSION} {cards.VERSION}"
 def generate_assets_task(context: StageContext) -> None:
     """Speak every sentence with exact word times and prepare every scene's picture."""
     made = script.load(context)
-    spoken = _speak_all(context, made)
-    drawn = _draw_all(context, made)
+    speakers = _speakers(context.spec, made)  # a voice nobody has is told before a picture is paid
+    with _drawing.asking(context, made) as asked:
+        spoken = _speak_all(context, made, speakers)
+        drawn = _drawing.draw_all(context, made, asked, VOICE_SHARE)
     scenes = tuple(
         SceneAsset(
             id=scene.id,
-            kind=scene.visual.kind,
-            picture=path,
-            picture_sha256=digest,
+            kind=shown.kind,
+            picture=shown.path,
+            picture_sha256=shown.sha256,
             sentences=tuple(sentences),
+            original=shown.original,
         )
-        for scene, sentences, (path, digest) in zip(made.scenes, spoken, drawn, strict=True)
+        for scene, sentences, shown in zip(made.scenes, spoken, drawn, strict=True)
     )
-    document = Assets(title=made.title, scenes=scenes).model_dump(mode="json")
+    named = _drawing.credited(drawn)
+    lines = _drawing.credit_lines(named, made.language)
+    if lines:  # the description is longer now: what is refused is refused before the film is made
+        told = Announcement.of(made, context.spec, lines)
+        providers.publisher(settings.get().publisher).check(told)
+        context.facts["credits"] = list(lines)
+    document = Assets(title=made.title, scenes=scenes, credits=named).model_dump(mode="json")
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     context.make_text(MANIFEST, text)
     context.roles["assets"] = MANIFEST
@@ -75,7 +90,19 @@ def generate_assets_task(context: StageContext) -> None:
 
 def load(context: StageContext) -> Assets:
     """Return the manifest of the assets stage."""
-    return Assets.model_validate_json(context.project.path(MANIFEST).read_bytes())
+    return load_of(context.project)
+
+
+def load_of(project: Project) -> Assets:
+    """Return the manifest of a project's assets stage."""
+    return Assets.model_validate_json(project.path(MANIFEST).read_bytes())
+
+
+def credit_lines(project: Project, made: Script) -> tuple[str, ...]:
+    """Return the lines by which the makers of a project's pictures are named."""
+    if not project.path(MANIFEST).exists():
+        return ()
+    return _drawing.credit_lines(load_of(project).credits, made.language)
 
 
 def load_speech(context: StageContext, sentence: SentenceAsset) -> Speech:
@@ -90,92 +117,87 @@ def _write(path: Path, text: str) -> None:
 # -- voice -----------------------------------------------------------------------------------
 
 
-def _speak_all(context: StageContext, made: Script) -> list[list[SentenceAsset]]:
-    provider = _provider(context.spec, made)
-    texts = [_sentences(scene, made) for scene in made.scenes]
-    total = sum(map(len, texts))
-    context.step(0, "voice", n=1, total=total)
-
-    def speak(text: str) -> SentenceAsset:
-        return _speak(context, provider, text, made)
-
-    done: list[SentenceAsset] = []
+def _speak_all(
+    context: StageContext, made: Script, names: tuple[str, ...]
+) -> list[list[SentenceAsset]]:
+    """Speak every sentence by one provider: no video changes its voice half way."""
+    texts = [spoken_sentences(scene, made) for scene in made.scenes]
     flat = [text for scene in texts for text in scene]
-    for asset in _several(context, speak, flat, provider):
-        done.append(asset)
-        number = min(len(done) + 1, total)
-        context.step(VOICE_SHARE * len(done) / total, "voice", n=number, total=total)
-    context.facts.update(voice_provider=provider.name, sentences=total)
+    provider, done = _fallback.first(
+        context,
+        "speech",
+        names,
+        lambda provider: _spoken_by(context, provider, flat, made),
+        retry=False,
+    )
+    _fallback.warn_of(context, "speech", "The voice", names[0], provider.name)
+    timings = {load_speech(context, asset).timing for asset in done}
+    context.facts.update(
+        voice_provider=provider.name, sentences=len(flat), timing=", ".join(sorted(timings))
+    )
     left = iter(done)
     return [[next(left) for _ in scene] for scene in texts]
 
 
-def _several(
-    context: StageContext,
-    speak: Callable[[str], SentenceAsset],
-    texts: list[str],
-    provider: SpeechProvider,
-) -> Iterator[SentenceAsset]:
-    """Speak as many sentences at once as the provider likes; yield them in order."""
-    at_once = provider.concurrency()
-    if at_once == 1:
-        yield from map(speak, texts)
-        return
-    pool = ThreadPoolExecutor(at_once)
-    # each call keeps this task's log context
-    futures = [pool.submit(copy_context().run, speak, text) for text in texts]
-    try:
-        for future in futures:
-            with context.waiting():
-                asset = future.result()
-            yield asset
-    finally:
-        # after an error the sentences at work are waited for; they can't commit once we are called
-        # off, so then they may end when they like
-        pool.shutdown(wait=not context.called_off, cancel_futures=True)
+def _spoken_by(
+    context: StageContext, provider: SpeechProvider, texts: list[str], made: Script
+) -> list[SentenceAsset]:
+    total = len(texts)
+    context.step(0, "voice", n=1, total=total)
+    done: list[SentenceAsset] = []
+    speak = partial(_speak, context, provider, made)
+    for asset in several(context, speak, texts, provider.concurrency()):
+        done.append(asset)
+        number = min(len(done) + 1, total)
+        context.step(VOICE_SHARE * len(done) / total, "voice", n=number, total=total)
+    return done
 
 
-def _sentences(scene: Scene, made: Script) -> list[str]:
-    spans = language.sentences(scene.narration, made.language)
-    texts = [scene.narration[start:end] for start, end in spans]
-    spoken = [text for text in texts if language.speakable(text)]
-    if not spoken:
-        raise InputError(
-            "narration_unspeakable",
-            f"Scene {scene.id} has no words that can be spoken.",
-            "Write a sentence for it, or remove the scene.",
-        )
-    return spoken
+def _speakers(spec: ProjectSpec, made: Script) -> tuple[str, ...]:
+    """Return the providers to ask, the first choice first.
 
-
-def _provider(spec: ProjectSpec, made: Script) -> SpeechProvider:
-    """Return the provider that has the wanted voice, the configured one first."""
-    names = dict.fromkeys((settings.get().speech_provider, *providers.names("speech")))
-    offered = []
-    for name in names:
-        provider = providers.speech(name)
-        voices = [voice for voice in provider.voices() if voice.language == made.language]
-        if voices and (spec.voice is None or spec.voice in [voice.name for voice in voices]):
-            return provider
-        offered += [voice.name for voice in voices]
+    Those of the setting that speak the language, from the one on that has the wanted voice; where
+    none of them does, one that works on this machine.
+    """
+    asked = providers.chain(settings.get().speech_provider)
+    able = [name for name in asked if _voices(name, made.language)]
+    has = [
+        name for name in able if spec.voice is None or spec.voice in _voices(name, made.language)
+    ]
+    if has:
+        return (has[0], *(name for name in able[able.index(has[0]) + 1 :]))
+    for name in HERE:
+        voices = _voices(name, made.language)
+        if voices and (spec.voice is None or spec.voice in voices):
+            return (name,)
+    offered = [voice for name in (*asked, *HERE) for voice in _voices(name, made.language)]
     raise InputError(
         "voice_unknown",
         f"There is no voice {spec.voice!r} for {made.language}.",
-        f"Choose one of: {', '.join(offered)}.",
+        f"Choose one of: {', '.join(dict.fromkeys(offered))}.",
     )
 
 
+def _voices(name: str, language: Language) -> list[str]:
+    return [voice.name for voice in providers.speech(name).voices() if voice.language == language]
+
+
 def _speak(
-    context: StageContext, provider: SpeechProvider, text: str, made: Script
+    context: StageContext, provider: SpeechProvider, made: Script, text: str
 ) -> SentenceAsset:
+    wanted = context.spec.voice
+    # a voice of the first choice means nothing to who stands in
+    voice = wanted if wanted in [known.name for known in provider.voices()] else None
     request = SpeechRequest(
-        text=text, language=made.language, voice=context.spec.voice, speed=context.spec.speed
+        text=text, language=made.language, voice=voice, speed=context.spec.speed
     )
     inputs = {
         "request": request.model_dump(mode="json"),
         "provider": provider.name,
         "version": provider.version,
     }
+    if voice is None and provider.name not in HERE:
+        inputs["voice"] = provider.voices()[0].name  # its default is a setting, which may change
     # named by content: a scene that moves keeps its voice
     stem = f"assets/voice/{disk.digest(inputs)[:20]}"
 
@@ -184,70 +206,3 @@ def _speak(
 
     context.make_all((f"{stem}.wav", f"{stem}.json"), inputs=inputs, build=build)
     return SentenceAsset(text=text, wav=f"{stem}.wav", words=f"{stem}.json")
-
-
-# -- pictures ----------------------------------------------------------------------------------
-
-
-def _draw_all(context: StageContext, made: Script) -> list[tuple[str, str]]:
-    drawn = []
-    total = len(made.scenes)
-    for number, scene in enumerate(made.scenes):
-        fraction = VOICE_SHARE + (1 - VOICE_SHARE) * number / total
-        context.step(fraction, "pictures", n=number + 1, total=total)
-        picture = scene.visual.kind == "picture"
-        drawn.append(_picture(context, scene) if picture else _card(context, scene, made))
-    return drawn
-
-
-def _picture(context: StageContext, scene: Scene) -> tuple[str, str]:
-    source = context.project.path(f"source/{scene.visual.path}")
-    pictures.check(source)
-    inputs = {
-        "picture": disk.sha256(source),
-        "size": context.size,
-        "style": styles.digest(styles.load(context.spec.style)),
-        "version": pictures.VERSION,
-    }
-
-    def build(path: Path) -> None:
-        pictures.prepare(
-            source,
-            path,
-            size=context.size,
-            style=styles.load(context.spec.style),
-        )
-
-    return _drawn(context, inputs, build)
-
-
-def _card(context: StageContext, scene: Scene, made: Script) -> tuple[str, str]:
-    first = scene is made.scenes[0]
-    facts: dict[str, Any] = {
-        "heading": made.title if first else scene.heading,
-        "text": "" if scene.heading or first else _sentences(scene, made)[0],
-        "language": made.language,
-        "kind": "title" if first else "statement",
-    }
-    inputs = {
-        **facts,
-        "size": context.size,
-        "style": styles.digest(styles.load(context.spec.style)),
-        "version": cards.VERSION,
-    }
-
-    def build(path: Path) -> None:
-        cards.draw(
-            path,
-            **facts,
-            size=context.size,
-            style=styles.load(context.spec.style),
-        )
-
-    return _drawn(context, inputs, build)
-
-
-def _drawn(context: StageContext, inputs: dict[str, Any], build: Any) -> tuple[str, str]:
-    name = f"assets/picture/{disk.digest(inputs)[:20]}.png"
-    made = context.make(name, inputs=inputs, build=build)
-    return name, made.sha256

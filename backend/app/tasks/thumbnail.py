@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app import disk
 from app.media import styles, thumbnail
-from app.tasks import script
+from app.tasks import assets, script
 from app.tasks._stage import StageContext, stage_task
 
 THUMBNAIL = "thumbnail.jpg"
@@ -17,8 +17,8 @@ def generate_thumbnail_task(context: StageContext) -> None:
     """Draw `thumbnail.jpg`: 1280×720, below 2 MB."""
     made = script.load(context)
     style = styles.load(context.spec.style)
-    path = next((s.visual.path for s in made.scenes if s.visual.kind == "picture"), None)
-    picture = context.project.path(f"source/{path}") if path else None
+    path = next((s.original for s in assets.load(context).scenes if s.original), None)
+    picture = context.project.path(path) if path else None
     inputs = {
         "title": made.title,
         "language": made.language,

@@ -13,7 +13,7 @@ from app import disk, ledger, providers, settings
 from app.errors import InputError, TransientError, UnfinishedError
 from app.project import Project, now
 from app.providers import Announcement, Published, Publisher, PublishRequest
-from app.tasks import script
+from app.tasks import assets, script
 from app.tasks._stage import StageContext, stage_task
 
 T = TypeVar("T")
@@ -176,7 +176,8 @@ def _request(context: StageContext) -> PublishRequest:
             f"The project has no record of {', '.join(unknown)}, which is to be published.",
             f"Remake it: ./reelchain run {context.project.id} --from video_rendering.",
         )
-    told = Announcement.of(script.load(context), context.spec)
+    made = script.load(context)
+    told = Announcement.of(made, context.spec, assets.credit_lines(context.project, made))
     seconds = state.stage("video_rendering").facts.get("seconds")
     brief = isinstance(seconds, int | float) and seconds <= SHORT_SECONDS
     return PublishRequest(

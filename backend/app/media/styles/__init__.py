@@ -85,6 +85,8 @@ class Style:
     colours: Colours
     scale: Scale
     captions: Captions
+    look: Annotated[str, Field(min_length=1, max_length=400)]
+    """What all pictures that are drawn for a video have in common, in words."""
     ornament: Literal["sun", "moon"]
     texture: Share
     """Strength of the paper grain on cards; 0 is none."""

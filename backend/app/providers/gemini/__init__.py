@@ -1,0 +1,1 @@
+"""Google's Gemini: it writes, draws and speaks, by either of Google's two SDKs."""
