@@ -154,6 +154,9 @@ class Story:
 
 # -- the projects ----------------------------------------------------------------------------
 
+OWN = ("project_id", "marker", "sha256", "playlist")
+"""What a publication tells of its own: the playlist is its batch's."""
+
 
 def right(house: House, projects: list[int], references: list[int]) -> dict[int, str]:
     """Return project → what is wrong with it, empty where it is as an undisturbed run's."""
@@ -193,20 +196,20 @@ def frames(house: House, number: int) -> str:
 
 
 def _made(house: House, number: int) -> dict[str, Any]:
-    """Return what the project and its publication say, but for its id, times and marker."""
+    """Return what the project and its publication say, but for its id, times, marker and batch."""
     folder, shelf = house.data / "projects" / str(number), house.data / "published" / str(number)
     state = json.loads((folder / "project_state.json").read_bytes())
     record = json.loads((folder / "publish.json").read_bytes())
     facts = json.loads((shelf / "metadata.json").read_bytes())
     # digests of picture and sound stand apart: the frames decide
-    for name in ("marker", "video_id", "published_at", "sha256"):
+    for name in ("marker", "video_id", "published_at", "sha256", "film", "inputs"):
         record.pop(name)
     record["url"] = record["url"].replace(f"/{number}/", "/N/")
     return {
         "status": state["status"],
         "ended": state["run"]["ended"],
         "record": record,
-        "shelf": {k: v for k, v in facts.items() if k not in ("project_id", "marker", "sha256")},
+        "shelf": {k: v for k, v in facts.items() if k not in OWN},
         "pictures": {k: v for k, v in facts["sha256"].items() if k != "video"},
         "files": sorted(path.name for path in shelf.iterdir()),
         "artifacts": sorted(name for s in state["stages"].values() for name in s["artifacts"]),
