@@ -220,22 +220,20 @@ def _speed_rows(voice: float, stage: Any, calls: int, peak: int) -> list[Row]:
 def _errors(given: argparse.Namespace) -> list[Row]:
     import _paid
 
-    speech = tuple(case for case in _paid.REFUSED if case.want != "picture")
     pictures = tuple(case for case in _paid.REFUSED if case.want == "picture")
     seconds = 60 + 10 * len(_paid.REFUSED)
     with _house() as (made, problems):
         made.start_worker(app="_paid_app", concurrency=given.concurrency)
-        alone = _paid.refuse(made, speech, seconds)
-        cards = _paid.refuse(made, pictures, seconds)
+        alone = _paid.refuse(made, _paid.REFUSED, seconds)
         strict = _paid.refuse(made, pictures, seconds, strict=True)
     with _house(_paid.CHAINS) as (made, more):
         made.start_worker(app="_paid_app", concurrency=given.concurrency)
         chained = _paid.refuse(made, _paid.REFUSED, seconds)
         strict += _paid.refuse(made, _paid.REFUSED, seconds, strict=True)
     failed = [_paid.failed_wrong(one) for one in [*alone, *strict]]
-    moved = [_paid.fell_back_wrong(one) for one in [*cards, *chained]]
+    moved = [_paid.fell_back_wrong(one) for one in chained]
     problems.extend([*more, *(line for lines in [*failed, *moved] for line in lines)])
-    every = [*alone, *cards, *strict, *chained]
+    every = [*alone, *strict, *chained]
     tries = max(one.tries for one in every)
     least = min(one.tries for one in every)
     return [
