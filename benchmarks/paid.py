@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _job import print_rows
+from _parts import Row, note, row, run, wrong
 
 if TYPE_CHECKING:
     from _paid import House, Outcome
     from _paid_rows import Judged
 
-Row = dict[str, object]
 SCENES, ANSWER_SECONDS, AT_ONCE = 20, 2.0, 5
 SLOWER = 1.2
 """Times what the calls alone take: the stage may take that, and the narration."""
@@ -33,40 +32,11 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="reelchain bench paid", description=__doc__)
     parser.add_argument("--projects", type=int, default=40, help="projects whose makers are killed")
     parser.add_argument("--answers", type=int, default=200, help="malformed answers")
-    parser.add_argument(
-        "--seed", type=int, help="of kills, faults, answers; by the clock if not given"
-    )
     parser.add_argument("--concurrency", type=int, default=3, help="children of the worker")
     parser.add_argument(
         "--minute", type=float, default=6, help="seconds of the service's minute, for the limits"
     )
-    parser.add_argument("--only", choices=list(PARTS), help="one part")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
-    given.seed = int(time.time()) % 100_000 if given.seed is None else given.seed
-    rows: list[Row] = []
-    for name, part in PARTS.items():
-        if given.only in (None, name):
-            rows += part(given)
-            _note(f"{name}: measured")
-    print_rows("paid", rows, as_json=given.json)
-    return int(any(row["kept"] == "NO" for row in rows))
-
-
-def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _row(what: str, figure: object, limit: object = "", *, right: bool | None = None) -> Row:
-    kept = "" if right is None else "yes" if right else "NO"
-    return {"what": what, "figure": figure, "limit": limit, "kept": kept}
-
-
-def _wrong(what: str, problems: Sequence[str]) -> Row:
-    """Return the row of everything else that is not as it must be, each told on its own line."""
-    for problem in problems:
-        _note(f"! {problem}")
-    return _row(f"{what}: anything else wrong", len(problems), 0, right=not problems)
+    return run("paid", parser, PARTS, argv)
 
 
 def _counts(found: Counter[str]) -> str:
@@ -85,7 +55,7 @@ def _folder(problems: list[str]) -> Iterator[Path]:
         if whole and not problems:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            _note(f"logs and data: {folder}")
+            note(f"logs and data: {folder}")
 
 
 @contextlib.contextmanager
@@ -116,7 +86,7 @@ def _kills(given: argparse.Namespace) -> list[Row]:
         made.start_worker(app="_paid_app", concurrency=given.concurrency)
         kills = _paid.Kills(made, seed=given.seed, count=given.projects)
         began = time.monotonic()
-        kills.run(60 + SECONDS_PER_PROJECT * given.projects, say=_note)
+        kills.run(60 + SECONDS_PER_PROJECT * given.projects, say=note)
         seconds = time.monotonic() - began
         problems.extend(kills.problems())
         unbooked = kills.unbooked()
@@ -126,24 +96,24 @@ def _kills(given: argparse.Namespace) -> list[Row]:
     most = 2 * made.at_once * len(kills.deaths)  # of pictures and speech
     done = given.projects - len(kills.stopped)
     return [
-        _row("kills: cut short", _paid.SCALED),
-        _row("kills: seed", given.seed),
-        _row("kills: projects completed", done, given.projects, right=done == given.projects),
-        _row("kills: children killed", len(kills.deaths)),
-        _row("kills: when", _counts(Counter(death.kind for death in kills.deaths))),
-        _row("kills: prompts", len(paid)),
-        _row("kills: answers paid", answers),
-        _row(
+        row("kills: cut short", _paid.SCALED),
+        row("kills: seed", given.seed),
+        row("kills: projects completed", done, given.projects, right=done == given.projects),
+        row("kills: children killed", len(kills.deaths)),
+        row("kills: when", _counts(Counter(death.kind for death in kills.deaths))),
+        row("kills: prompts", len(paid)),
+        row("kills: answers paid", answers),
+        row(
             "kills: paid again, in flight at a kill",
             len(flying),
             f"{made.at_once} a kill and model",
         ),
-        _row("kills: most s from such an answer to the kill", _most(one.age for one in flying)),
-        _row("kills: paid again, not in flight", len(doubled), 0, right=not doubled),
-        _row("kills: answers in no book", unbooked, f"0-{most}", right=0 <= unbooked <= most),
-        _row("kills: started again by hand, by error", _counts(kills.by_hand)),
-        _wrong("kills", problems),
-        _row("kills: seconds", round(seconds, 1)),
+        row("kills: most s from such an answer to the kill", _most(one.age for one in flying)),
+        row("kills: paid again, not in flight", len(doubled), 0, right=not doubled),
+        row("kills: answers in no book", unbooked, f"0-{most}", right=0 <= unbooked <= most),
+        row("kills: started again by hand, by error", _counts(kills.by_hand)),
+        wrong("kills", problems),
+        row("kills: seconds", round(seconds, 1)),
     ]
 
 
@@ -179,20 +149,20 @@ def _speed(_given: argparse.Namespace) -> list[Row]:
         both = _paid_rows.assets(made, [7, 8], SCENES, 240)
         calls_of_both, peak_of_both = len(server.calls), server.peak
     return [
-        _row("speed: scenes, s an answer, calls at once", f"{SCENES}, {ANSWER_SECONDS}, {AT_ONCE}"),
+        row("speed: scenes, s an answer, calls at once", f"{SCENES}, {ANSWER_SECONDS}, {AT_ONCE}"),
         *_speed_rows(alone.voice, one, calls, peak),
-        _row("speed, two workers: pictures asked for", calls_of_both),
-        _row(
+        row("speed, two workers: pictures asked for", calls_of_both),
+        row(
             "speed, two workers: most at once",
             peak_of_both,
             AT_ONCE,
             right=peak_of_both <= AT_ONCE,
         ),
-        _row(
+        row(
             "speed, two workers: their assets stages, s",
             ", ".join(f"{stage.whole:.1f}" for stage in both),
         ),
-        _wrong("speed", problems),
+        wrong("speed", problems),
     ]
 
 
@@ -200,17 +170,17 @@ def _speed_rows(voice: float, stage: Any, calls: int, peak: int) -> list[Row]:
     drawing = SCENES / AT_ONCE * ANSWER_SECONDS
     limit = SLOWER * drawing + voice
     return [
-        _row("speed: narration alone, s", round(voice, 2)),
-        _row("speed: narration in the same run, s", round(stage.voice, 2)),
-        _row("speed: pictures asked for", calls, SCENES, right=calls == SCENES),
-        _row("speed: the calls alone, s", drawing),
-        _row(
+        row("speed: narration alone, s", round(voice, 2)),
+        row("speed: narration in the same run, s", round(stage.voice, 2)),
+        row("speed: pictures asked for", calls, SCENES, right=calls == SCENES),
+        row("speed: the calls alone, s", drawing),
+        row(
             "speed: assets stage, s",
             round(stage.whole, 2),
             f"{SLOWER} x {drawing:g} + {voice:.2f} = {limit:.2f}",
             right=stage.whole <= limit,
         ),
-        _row("speed: most at once", peak, AT_ONCE, right=0 < peak <= AT_ONCE),
+        row("speed: most at once", peak, AT_ONCE, right=0 < peak <= AT_ONCE),
     ]
 
 
@@ -237,21 +207,19 @@ def _errors(given: argparse.Namespace) -> list[Row]:
     tries = max(one.tries for one in every)
     least = min(one.tries for one in every)
     return [
-        _row("refusals: kinds", len(_paid.REFUSED)),
-        _row("refusals: projects that met one", len(every)),
-        _row(
-            "refusals: tries of the same prompt", f"{least}-{tries}", 1, right=least == tries == 1
-        ),
+        row("refusals: kinds", len(_paid.REFUSED)),
+        row("refusals: projects that met one", len(every)),
+        row("refusals: tries of the same prompt", f"{least}-{tries}", 1, right=least == tries == 1),
         *_ends("refusals: failed with code, reason, hint", failed),
         *_ends("refusals: another stood in, and a warning says so", moved),
-        _row("refusals: codes", _counts(_codes([*alone, *strict]))),
-        _wrong("refusals", problems),
+        row("refusals: codes", _counts(_codes([*alone, *strict]))),
+        wrong("refusals", problems),
     ]
 
 
 def _ends(what: str, found: list[list[str]]) -> list[Row]:
     right = sum(not lines for lines in found)
-    return [_row(what, right, len(found), right=right == len(found))]
+    return [row(what, right, len(found), right=right == len(found))]
 
 
 def _codes(outcomes: Sequence[Outcome]) -> Counter[str]:
@@ -274,20 +242,18 @@ def _malformed(given: argparse.Namespace) -> list[Row]:
     slowest = max(judged, key=lambda one: one.seconds)
     shown = f"{slowest.seconds:.2f} ({slowest.way})"
     return [
-        _row("malformed: seed", given.seed),
-        _row("malformed: answers", len(judged)),
-        _row("malformed: outcomes", _counts(Counter(one.outcome for one in judged))),
-        _row("malformed: neither a script nor a clear failure", unclear, 0, right=not unclear),
-        _row(
+        row("malformed: seed", given.seed),
+        row("malformed: answers", len(judged)),
+        row("malformed: outcomes", _counts(Counter(one.outcome for one in judged))),
+        row("malformed: neither a script nor a clear failure", unclear, 0, right=not unclear),
+        row(
             "malformed: slowest, s", shown, MUTANT_SECONDS, right=slowest.seconds <= MUTANT_SECONDS
         ),
-        _row("malformed: films of hostile scripts", len(filmed.numbers), 2),
-        _row(
-            "malformed: hostile texts in them", len(filmed.signs), "> 0", right=bool(filmed.signs)
-        ),
-        _row("malformed: names of files, command lines", f"{filmed.names}, {filmed.commands}"),
-        _row("malformed: anything of a script there", len(filmed.found), 0, right=not filmed.found),
-        _wrong("malformed", problems),
+        row("malformed: films of hostile scripts", len(filmed.numbers), 2),
+        row("malformed: hostile texts in them", len(filmed.signs), "> 0", right=bool(filmed.signs)),
+        row("malformed: names of files, command lines", f"{filmed.names}, {filmed.commands}"),
+        row("malformed: anything of a script there", len(filmed.found), 0, right=not filmed.found),
+        wrong("malformed", problems),
     ]
 
 
@@ -317,14 +283,14 @@ def _keys(given: argparse.Namespace) -> list[Row]:
         made.redis.set("planted", seen.server.found[0])
         planted = len(watch.findings([]))
     return [
-        _row("keys: there are", len(seen.server.found)),
-        _row("keys: projects", _counts(ended)),
-        _row("keys: calls that failed", mishaps.struck.total()),
-        _row("keys: kinds of failures", len(mishaps.struck)),
-        _row("keys: listened to", watch.heard),
-        _row("keys: found anywhere", len(found), 0, right=not found),
-        _row("keys: one that was planted is found", planted, "> 0", right=planted > 0),
-        _wrong("keys", problems),
+        row("keys: there are", len(seen.server.found)),
+        row("keys: projects", _counts(ended)),
+        row("keys: calls that failed", mishaps.struck.total()),
+        row("keys: kinds of failures", len(mishaps.struck)),
+        row("keys: listened to", watch.heard),
+        row("keys: found anywhere", len(found), 0, right=not found),
+        row("keys: one that was planted is found", planted, "> 0", right=planted > 0),
+        wrong("keys", problems),
     ]
 
 
@@ -347,16 +313,14 @@ def _limits(given: argparse.Namespace) -> list[Row]:
     windows = -(-CALLS // PER_MINUTE) - 1
     best = windows * given.minute
     return [
-        _row("limits: cut short", f"a minute is {given.minute:g} s"),
-        _row(
-            "limits: calls, processes", f"{answered}, {PROCESSES}", CALLS, right=answered == CALLS
-        ),
-        _row("limits: refused with 429", refused, 0, right=refused == 0),
-        _row("limits: most in a minute", busiest, PER_MINUTE, right=busiest <= PER_MINUTE),
-        _row("limits: most at once", server.peak, AT_ONCE, right=server.peak <= AT_ONCE),
-        _row("limits: most s from a call's turn to its arrival", round(late, 2)),
-        _row("limits: seconds", round(seconds, 1), f"{best:g} at best"),
-        _wrong("limits", problems),
+        row("limits: cut short", f"a minute is {given.minute:g} s"),
+        row("limits: calls, processes", f"{answered}, {PROCESSES}", CALLS, right=answered == CALLS),
+        row("limits: refused with 429", refused, 0, right=refused == 0),
+        row("limits: most in a minute", busiest, PER_MINUTE, right=busiest <= PER_MINUTE),
+        row("limits: most at once", server.peak, AT_ONCE, right=server.peak <= AT_ONCE),
+        row("limits: most s from a call's turn to its arrival", round(late, 2)),
+        row("limits: seconds", round(seconds, 1), f"{best:g} at best"),
+        wrong("limits", problems),
     ]
 
 

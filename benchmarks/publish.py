@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _job import print_rows
+from _parts import Row, note, row, run, wrong
 
 if TYPE_CHECKING:
     from _publish import House
 
-Row = dict[str, object]
-REAL_LIMITS = {"videos.insert": 100, "search.list": 100, "units": 10_000}
+REAL_LIMITS = {"videos.insert": 100, "units": 10_000}
 """Of a day, as YouTube grants them; the ledger has its own copy."""
 SECONDS_PER_MIX = 6.0
 """The most it may take, on a busy machine."""
@@ -31,38 +30,11 @@ def main(argv: Sequence[str]) -> int:
     """Measure the parts asked for, one after the other; exit code 1 if anything is wrong."""
     parser = argparse.ArgumentParser(prog="reelchain bench publish", description=__doc__)
     parser.add_argument("--mixes", type=int, default=500, help="projects with faults of their own")
-    parser.add_argument("--seed", type=int, help="of sizes and faults; by the clock if not given")
     parser.add_argument(
         "--concurrency", type=int, default=6, help="children of each of two workers"
     )
     parser.add_argument("--memory-gb", type=float, default=4, help="size of the large file")
-    parser.add_argument("--only", choices=list(PARTS), help="one part")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
-    given.seed = int(time.time()) % 100_000 if given.seed is None else given.seed
-    rows: list[Row] = []
-    for name, part in PARTS.items():
-        if given.only in (None, name):
-            rows += part(given)
-            _note(f"{name}: measured")
-    print_rows("publish", rows, as_json=given.json)
-    return int(any(row["kept"] == "NO" for row in rows))
-
-
-def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _row(what: str, figure: object, limit: object = "", *, right: bool | None = None) -> Row:
-    kept = "" if right is None else "yes" if right else "NO"
-    return {"what": what, "figure": figure, "limit": limit, "kept": kept}
-
-
-def _wrong(what: str, problems: Sequence[str]) -> Row:
-    """Return the row of everything else that is not as it must be, each told on its own line."""
-    for problem in problems:
-        _note(f"! {problem}")
-    return _row(f"{what}: anything else wrong", len(problems), 0, right=not problems)
+    return run("publish", parser, PARTS, argv)
 
 
 @contextlib.contextmanager
@@ -90,7 +62,7 @@ def _house(
             shutil.rmtree(folder, ignore_errors=True)
         else:
             (folder / "problems.txt").write_text("\n".join(problems) + "\n", encoding="utf-8")
-            _note(f"logs and data: {folder}")
+            note(f"logs and data: {folder}")
 
 
 def _counts(found: Counter[str]) -> str:
@@ -108,7 +80,7 @@ def _chaos(given: argparse.Namespace) -> list[Row]:
         made.staff(2, given.concurrency)
         mixes = _publish.Mixes(made, seed=given.seed, count=given.mixes, kills=given.mixes // 20)
         began = time.monotonic()
-        mixes.run(120 + SECONDS_PER_MIX * given.mixes, say=_note)
+        mixes.run(120 + SECONDS_PER_MIX * given.mixes, say=note)
         seconds = time.monotonic() - began
         problems.extend(mixes.problems())
         return _chaos_rows(given, mixes, seconds, problems)
@@ -125,28 +97,28 @@ def _chaos_rows(
     most = max(again, default=0)
     thumbnails = sum(len(v.thumbnails) - 1 for v in mixes.server.videos.values())
     return [
-        _row("mixes: cut short", _publish.SCALED),
-        _row("mixes: seed", given.seed),
-        _row("mixes: projects", given.mixes),
-        _row("mixes: faults", struck.total()),
-        _row("mixes: faults by kind", _counts(struck)),
-        _row("mixes: kills of a child that was gone already", mixes.missed_kills),
-        _row("mixes: workers killed besides", mixes.house.deaths),
-        _row("mixes: right", given.mixes - len(bad), given.mixes, right=not bad),
-        _row("mixes: wrong", len(bad), 0, right=not bad),
-        _row("mixes: videos doubled", len(doubled), 0, right=not doubled),
-        _row(
+        row("mixes: cut short", _publish.SCALED),
+        row("mixes: seed", given.seed),
+        row("mixes: projects", given.mixes),
+        row("mixes: faults", struck.total()),
+        row("mixes: faults by kind", _counts(struck)),
+        row("mixes: kills of a child that was gone already", mixes.missed_kills),
+        row("mixes: workers killed besides", mixes.house.deaths),
+        row("mixes: right", given.mixes - len(bad), given.mixes, right=not bad),
+        row("mixes: wrong", len(bad), 0, right=not bad),
+        row("mixes: videos doubled", len(doubled), 0, right=not doubled),
+        row(
             "mixes: sent again after a fault, most, bytes",
             most,
             _publish.CHUNK,
             right=most <= _publish.CHUNK,
         ),
-        _row("mixes: steps back of an upload", len(again)),
-        _row("mixes: thumbnails set again (the same bytes)", thumbnails),
-        _row("mixes: waited for the service, and went on by themselves", mixes.waits()),
-        _row("mixes: failed clearly and started again, by error", _counts(mixes.by_hand)),
-        _wrong("mixes", problems),
-        _row("mixes: seconds", round(seconds, 1)),
+        row("mixes: steps back of an upload", len(again)),
+        row("mixes: thumbnails set again (the same bytes)", thumbnails),
+        row("mixes: waited for the service, and went on by themselves", mixes.waits()),
+        row("mixes: failed clearly and started again, by error", _counts(mixes.by_hand)),
+        wrong("mixes", problems),
+        row("mixes: seconds", round(seconds, 1)),
     ]
 
 
@@ -166,21 +138,21 @@ def _quota(_given: argparse.Namespace) -> list[Row]:
     after = day.after.get("completed", 0)
     same = all(booked == charged for booked, charged in day.booked.values())
     return [
-        _row("quota: published on the first day", published, DAY_FIT, right=published == DAY_FIT),
-        _row("quota: waiting", waiting, rest, right=waiting == rest),
-        _row(
+        row("quota: published on the first day", published, DAY_FIT, right=published == DAY_FIT),
+        row("quota: waiting", waiting, rest, right=waiting == rest),
+        row(
             "quota: they go on after midnight Pacific, s",
             f"{low:.0f}-{high:.0f}",
             f"0-{_publish_rows.SPREAD_SECONDS}",
             right=in_time,
         ),
-        _row("quota: workers idle meanwhile", day.idle, True, right=day.idle),
-        _row("quota: booked by the ledger, charged by the service", day.booked, right=same),
-        _row("quota: calls refused", day.refused, 0, right=day.refused == 0),
-        _row("quota: published after the reset", after, DAY_PROJECTS, right=after == DAY_PROJECTS),
-        _row("quota: not exactly one video", day.doubled, 0, right=day.doubled == 0),
-        _wrong("quota", problems),
-        _row("quota: midnight to the last published, s", round(day.seconds, 1)),
+        row("quota: workers idle meanwhile", day.idle, True, right=day.idle),
+        row("quota: booked by the ledger, charged by the service", day.booked, right=same),
+        row("quota: calls refused", day.refused, 0, right=day.refused == 0),
+        row("quota: published after the reset", after, DAY_PROJECTS, right=after == DAY_PROJECTS),
+        row("quota: not exactly one video", day.doubled, 0, right=day.doubled == 0),
+        wrong("quota", problems),
+        row("quota: midnight to the last published, s", round(day.seconds, 1)),
     ]
 
 
@@ -199,18 +171,18 @@ def _memory(given: argparse.Namespace) -> list[Row]:
         told = _publish_rows.large(made, size, seconds=600)
     speed = size / 1e6 / max(told.seconds, 0.001)
     return [
-        _row("memory: file, GB", given.memory_gb),
-        _row("memory: published right", told.right, True, right=told.right),
-        _row(
+        row("memory: file, GB", given.memory_gb),
+        row("memory: published right", told.right, True, right=told.right),
+        row(
             "memory: most of the child at work, MiB",
             round(told.peak),
             MEMORY_MB,
             right=0 < told.peak <= MEMORY_MB,
         ),
-        _row("memory: upload, s", round(told.seconds, 1)),
-        _row("memory: upload, MB/s", round(speed)),
-        _row("memory: the whole stage, s", round(told.whole, 1)),
-        _wrong("memory", problems),
+        row("memory: upload, s", round(told.seconds, 1)),
+        row("memory: upload, MB/s", round(speed)),
+        row("memory: the whole stage, s", round(told.whole, 1)),
+        wrong("memory", problems),
     ]
 
 
@@ -226,13 +198,13 @@ def _errors(_given: argparse.Namespace) -> list[Row]:
         problems.extend(problem for one in told for problem in one.problems)
     after = sum(len(one.after) for one in told)
     slowest = max(one.seconds for one in told)
-    wrong = [one for one in told if one.problems]
+    unlike = [one for one in told if one.problems]
     return [
-        _row("refusals: kinds", len(told)),
-        _row("refusals: calls made after them", after, 0, right=after == 0),
-        _row("refusals: to the failed state, most, s", round(slowest, 2), 1, right=slowest <= 1),
-        _row("refusals: code, reason or hint not right", len(wrong), 0, right=not wrong),
-        _wrong("refusals", problems),
+        row("refusals: kinds", len(told)),
+        row("refusals: calls made after them", after, 0, right=after == 0),
+        row("refusals: to the failed state, most, s", round(slowest, 2), 1, right=slowest <= 1),
+        row("refusals: code, reason or hint not right", len(unlike), 0, right=not unlike),
+        wrong("refusals", problems),
     ]
 
 
@@ -256,12 +228,12 @@ def _secrets(given: argparse.Namespace) -> list[Row]:
         problems.extend(f"{f.place}: {f.secret}…: {f.text}" for f in found)
         secrets, allowed = len(made.server.secrets()), watch.allowed()
     return [
-        _row("secrets: there are", secrets),
-        _row("secrets: found where they may be", allowed, "> 3", right=allowed > 3),
-        _row("secrets: projects published, and failed", f"{len(mixes.plans)}, {len(failed)}"),
-        _row("secrets: listened to", watch.heard),
-        _row("secrets: found anywhere else", len(found), 0, right=not found),
-        _wrong("secrets", problems),
+        row("secrets: there are", secrets),
+        row("secrets: found where they may be", allowed, "> 3", right=allowed > 3),
+        row("secrets: projects published, and failed", f"{len(mixes.plans)}, {len(failed)}"),
+        row("secrets: listened to", watch.heard),
+        row("secrets: found anywhere else", len(found), 0, right=not found),
+        wrong("secrets", problems),
     ]
 
 
