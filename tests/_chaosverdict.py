@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -272,6 +273,22 @@ def left_behind(house: House) -> list[str]:
     found += [f"FFmpeg {pid}" for pid in _media_of(house)]
     found += _keys(house)
     return found
+
+
+def settled(house: House, seconds: float) -> None:
+    """Tend the house until nothing is left behind, or fail with what is.
+
+    Raises:
+        AssertionError: With everything that is left after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        house.tend()
+        found = left_behind(house)
+        if not found:
+            return
+        assert time.monotonic() < deadline, f"left behind after {seconds:g} s: {found}"
+        time.sleep(0.5)  # a look at a lock takes it for a moment, which is in a watchdog's way
 
 
 def _held(path: Path) -> bool:

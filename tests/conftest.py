@@ -59,9 +59,25 @@ PROTOCOLS = {
 }
 """Files that go through a whole protocol, answer by answer."""
 
+LONGEST = (
+    "test_rescue",
+    "test_readme",
+    "test_whole_video",
+    "test_crashpoints",
+    "test_kill",
+    "test_paid_workers",
+    "test_guide",
+    "test_publish_workers",
+    "test_chaos",
+)
+"""Files that take a minute or more, the longest first: begun last, one of them would be waited for
+alone while the other processes have nothing left."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts real workers, or takes its time, is slow: `test --quick` leaves it out."""
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker("alone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from typing import Annotated
 
@@ -25,7 +26,11 @@ def register(app: typer.Typer) -> None:
 
 
 SIDE_BY_SIDE = ["-m", "not slow", "-n", "logical", "--dist", "loadfile"]
-SLOW_SIDE_BY_SIDE = ["-m", "slow and not alone", "-n", "logical", "--dist", "loadfile"]
+SLOW_SIDE_BY_SIDE = [
+    *("-m", "slow and not alone", "-n", str((os.cpu_count() or 1) + 1)),
+    *("--dist", "loadfile", "--no-loadscope-reorder"),
+]
+"""One process more than there are cores: half the time these tests wait for something to come back."""
 ONE_BY_ONE = ["-m", "slow and alone"]
 
 
@@ -36,8 +41,6 @@ def test(
     ] = False,
 ) -> None:
     """Run the whole test suite; with other options, pytest with just those."""
-    import os
-
     import pytest
 
     os.chdir(settings.ROOT)
