@@ -15,7 +15,7 @@ from _publish import MEBIBYTE, House
 from _publish_films import set_clock, topic
 from _workers import until
 from _youtube import Call
-from app import ledger
+from app import ledger, patience
 
 PLAYLIST = "Films of the day"
 SMALL = 200_000
@@ -61,7 +61,7 @@ def day(made: House, count: int, *, fit: int, ahead: float, seconds: float) -> D
         seconds: The most that each half may take.
     """
     told = Day()
-    midnight = ledger.reset_after(datetime.now(UTC))
+    midnight = patience.next_quota_day(datetime.now(UTC))
     moment = midnight - timedelta(seconds=ahead)
     set_clock(made.clock, moment)
     numbers = made.create([{"topic": topic(SMALL), "playlist": PLAYLIST}] * count)

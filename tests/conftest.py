@@ -43,8 +43,8 @@ _scrub()
 collect_ignore = [] if LEGACY in os.environ else ["test_gemini_legacy.py"]
 
 
-ALONE = {"test_launcher", "test_embedded", "test_first_call", "test_demo"}
-"""Files whose slow tests take the machine, or the default port, for themselves."""
+ALONE = {"test_launcher", "test_embedded", "test_first_call", "test_demo", "test_throttle"}
+"""Files whose slow tests take the machine, the default port, or the clock for themselves."""
 
 
 PROTOCOLS = {

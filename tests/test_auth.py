@@ -24,7 +24,7 @@ import pytest
 from _processes import in_processes
 from _workers import ROOT
 from _youtube import FORCE_SSL, READONLY, YouTube, environment
-from app import records, settings
+from app import patience, records, settings
 from app.cli import auth as command
 from app.doctor import machine as doctor
 from app.doctor.checks import asked
@@ -112,7 +112,7 @@ def test_the_token_is_asked_for_in_a_browser_and_kept(
     assert process.returncode == 0, rest
     assert asked_for["scope"] == [FORCE_SSL]
     assert asked_for["redirect_uri"][0].startswith("http://127.0.0.1:")
-    assert records.spent(records.quota_day(datetime.now(UTC))) == {"youtube": {"units": 1}}
+    assert records.spent(patience.quota_day(datetime.now(UTC))) == {"youtube": {"units": 1}}
     assert names(google) == ["auth", "token", "channels.list"]  # the verifier was checked at /token
     told = json.loads(out)
     assert told["channel"]["id"] == google.channel

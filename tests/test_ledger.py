@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from _processes import in_processes
 from _workers import ROOT
-from app import forecast, ledger, providers, records, settings
+from app import forecast, ledger, patience, providers, records, settings
 from app.cli import app as command_line
 from app.errors import InputError, QuotaError, ServiceError
 from app.models import ProjectSpec
@@ -136,14 +136,14 @@ def lose_database() -> None:
 )
 def test_the_quota_is_reset_at_midnight_pacific(moment: str, reset: str) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    assert ledger.reset_after(at) == datetime.fromisoformat(reset).replace(tzinfo=UTC)
+    assert patience.next_quota_day(at) == datetime.fromisoformat(reset).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("noon", "hours"), [("2026-03-08", 23), ("2026-11-01", 25)])
 def test_a_project_that_waits_on_a_long_or_short_day_comes_back_after_it(
     clock: Clock, noon: str, hours: int
 ) -> None:
-    day = datetime.fromisoformat(noon).replace(tzinfo=records.PACIFIC)
+    day = datetime.fromisoformat(noon).replace(tzinfo=patience.PACIFIC)
     clock.now = day.astimezone(UTC) + timedelta(hours=1)
     ledger.refused(TARIFF, "look", None)
     (project,) = new()
@@ -155,7 +155,7 @@ def test_a_project_that_waits_on_a_long_or_short_day_comes_back_after_it(
 
 
 def test_a_refusal_in_a_days_first_minutes_is_the_last_days(clock: Clock) -> None:
-    clock.now = ledger.reset_after(clock.now) + timedelta(seconds=3)
+    clock.now = patience.next_quota_day(clock.now) + timedelta(seconds=3)
     waits = ledger.refused(TARIFF, "look", None)
     assert ledger.CLOCKS_APART.total_seconds() <= waits < 1000
     clock.now += timedelta(seconds=waits)
@@ -199,7 +199,7 @@ def test_where_too_little_is_left_whatever_others_do_it_waits_until_the_reset(cl
     (project,) = new()
     for _ in range(24):
         ledger.book(TARIFF, "caption")
-    reset = (ledger.reset_after(clock.now) - clock.now).total_seconds()
+    reset = (patience.next_quota_day(clock.now) - clock.now).total_seconds()
     assert 1 <= (refusal(project).retry_after or 0) - reset <= ledger.MARGIN + ledger.SPREAD
     ledger.reserve(TARIFF, {"caption": 1}, project)
     assert stand("left") == 0
@@ -207,7 +207,7 @@ def test_where_too_little_is_left_whatever_others_do_it_waits_until_the_reset(cl
 
 def test_a_thousand_that_wait_come_back_over_a_minute() -> None:
     ledger.refused(TARIFF, "look", None)
-    now, until = ledger.clock(), ledger.reset_after(ledger.clock())
+    now, until = ledger.clock(), patience.next_quota_day(ledger.clock())
     waits = [round(ledger._wait_for(until, "", n, now).retry_after or 0) for n in range(1, 1001)]
     assert max(Counter(waits).values()) <= 17
     assert max(waits) - min(waits) < ledger.SPREAD
@@ -329,7 +329,7 @@ def test_any_order_of_acts_gives_what_a_model_says(clock: Clock) -> None:
             case "lose":
                 lose_database()
             case "midnight":
-                clock.now, spent = ledger.reset_after(clock.now), 0
+                clock.now, spent = patience.next_quota_day(clock.now), 0
         _, units_now = all_rows()
         model = (spent, sum(reserved.values()))
         assert (units_now["spent"], units_now["reserved"]) == model, seed
@@ -391,7 +391,7 @@ def test_a_lost_database_is_filled_from_the_projects() -> None:
 def test_what_was_booked_on_other_days_or_is_no_booking_does_not_count(clock: Clock) -> None:
     (project,) = new()
     ledger.book(TARIFF, "caption", project)
-    clock.now = ledger.reset_after(clock.now)
+    clock.now = patience.next_quota_day(clock.now)
     ledger.book(TARIFF, "look", project)
     for line in ({"code": "quota"}, {"code": "quota", "service": "tube", "day": 3}, ["quota"]):
         with (project.folder / "events.jsonl").open("a") as file:
@@ -405,7 +405,7 @@ def test_a_file_that_has_not_changed_since_the_day_began_is_not_read(clock: Cloc
     old, young = new(2)
     for project in (old, young):
         ledger.book(TARIFF, "caption", project)
-    start = ledger.reset_after(clock.now - timedelta(days=1)) - timedelta(minutes=6)
+    start = patience.next_quota_day(clock.now - timedelta(days=1)) - timedelta(minutes=6)
     os.utime(old.folder / "events.jsonl", (start.timestamp(),) * 2)
     lose_database()
     assert stand("spent") == 400
@@ -531,7 +531,7 @@ def test_a_refusal_for_the_day_corrects_what_is_spent_once(metered: None, clock:
     assert told["corrected"] == {"units": 9_600}
     assert told["spent"] == {"tube": {"units": 10_000}}
     assert sync_quotas()["corrected"] == {}
-    clock.now = ledger.reset_after(clock.now)
+    clock.now = patience.next_quota_day(clock.now)
     told = sync_quotas()
     assert (len(told["closed"]), told["dropped"], told["corrected"]) == (1, 2, {})
     assert ledger.standing(TARIFF)["fits"] == 19

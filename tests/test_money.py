@@ -24,7 +24,17 @@ from _crash import Machine
 from _finished import finished
 from _mutations import stage_of
 from _processes import in_processes, killed
-from app import batch, forecast, pipeline, playlist, prices, providers, settings, spending
+from app import (
+    batch,
+    forecast,
+    pipeline,
+    playlist,
+    prices,
+    providers,
+    settings,
+    spending,
+    throttle,
+)
 from app.errors import BudgetError, Cancelled, InputError, StateError
 from app.models import FEEDS, Script
 from app.project import STAGE_ORDER, Project, Spend, spend
@@ -307,6 +317,29 @@ def test_calls_at_once_share_what_is_left() -> None:
         assert sorted(outcomes) == ["asked"] * 3 + ["budget_reached"] * 5
         for _ in range(3):  # what dead threads asked for is free again
             pay(PICTURE)
+
+
+def test_a_thread_left_behind_in_the_line_for_a_call_leaves_it() -> None:
+    project = new()
+    outcomes: list[str] = []
+    waits = threading.Event()
+
+    def call() -> None:
+        waits.set()
+        try:
+            with throttle.slot("service", at_once=1, patience=600):
+                outcomes.append("called")
+        except Cancelled as error:
+            outcomes.append(error.code)
+
+    with throttle.slot("service", at_once=1):
+        with purse_of(project):
+            left = threading.Thread(target=copy_context().run, args=(call,))
+            left.start()
+            assert waits.wait(10)
+        left.join(10)
+        assert not left.is_alive()
+    assert outcomes == ["cancelled"]
 
 
 def test_a_call_that_came_to_nothing_keeps_nothing() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select
 
 from _processes import in_processes
 from _redis import until
-from app import records, settings
+from app import patience, records, settings
 from app.records import _quota, _writer
 
 
@@ -421,7 +421,7 @@ def test_a_close_that_fails_halfway_closes_nothing(monkeypatch: pytest.MonkeyPat
 )
 def test_quotas_count_in_pacific_days(utc: str, day: str) -> None:
     moment = datetime.fromisoformat(utc).replace(tzinfo=UTC)
-    assert records.quota_day(moment).isoformat() == day
+    assert patience.quota_day(moment).isoformat() == day
 
 
 @pytest.mark.parametrize(
@@ -430,13 +430,13 @@ def test_quotas_count_in_pacific_days(utc: str, day: str) -> None:
 def test_a_day_has_as_many_hours_as_it_has_there(day: str, hours: int) -> None:
     start = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(hours=24)
     found = [start + timedelta(minutes=15 * n) for n in range(4 * 96)]
-    assert sum(records.quota_day(moment).isoformat() == day for moment in found) == 4 * hours
+    assert sum(patience.quota_day(moment).isoformat() == day for moment in found) == 4 * hours
 
 
 def test_hourly_closing_over_the_change_of_the_clocks_loses_no_unit() -> None:
     start = datetime(2026, 10, 31, tzinfo=UTC)
     for hour in range(72):
-        day = records.quota_day(start + timedelta(hours=hour))
+        day = patience.quota_day(start + timedelta(hours=hour))
         records.roll_over(day)
         book("insert", 1, day=day)
         assert records.spent(day)["youtube"]["insert"] >= 1

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from datetime import time as daytime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from app import logs, providers, records, settings
+from app import logs, patience, providers, records, settings
 from app.errors import InputError, NotFoundError, QuotaError, ReelchainError, ServiceError
 from app.project import Project, active, ids
 from app.providers import Tariff
@@ -52,14 +51,6 @@ def tariffs() -> list[Tariff]:
     """Return what the calls of the configured publisher cost; nothing where there is no quota."""
     tariff = providers.publisher(settings.get().publisher).tariff()
     return [] if tariff is None else [tariff]
-
-
-def reset_after(moment: datetime) -> datetime:
-    """Return when the quota's next day begins: midnight Pacific, in UTC."""
-    tomorrow = records.quota_day(moment) + timedelta(days=1)
-    # the wall's midnight, so that a day of 23 or 25 hours ends when it does
-    midnight = datetime.combine(tomorrow, daytime(), tzinfo=records.PACIFIC)
-    return midnight.astimezone(UTC)
 
 
 # -- while a video is published -----------------------------------------------------------------
@@ -156,7 +147,7 @@ def _refusal(
                 f"The day's quota {bucket!r} of {tariff.service} has no room for this video: of "
                 f"{limit}, {gone} are spent and {kept} reserved by others; it takes {units}."
             )
-            until = now + AGAIN if soon else reset_after(now)
+            until = now + AGAIN if soon else patience.next_quota_day(now)
             return _wait_for(until, told, number, now)
     return None
 
@@ -198,11 +189,11 @@ def refused(
         The seconds until the project tries again, each at a moment of its own.
     """
     now, bucket = _now(), tariff.costs[call][0]
-    begun = now - datetime.combine(records.quota_day(now), daytime(), tzinfo=records.PACIFIC)
+    begun = now - patience.midnight(patience.quota_day(now))
     whole_day = seconds is None and begun > CLOCKS_APART
     if seconds is None and not whole_day:
         seconds = CLOCKS_APART.total_seconds()
-    until = reset_after(now) if seconds is None else now + timedelta(seconds=seconds)
+    until = patience.next_quota_day(now) if seconds is None else now + timedelta(seconds=seconds)
     day = _day(now)
     closing = Closing(tariff.service, tariff.key, bucket, _text(until), day if whole_day else None)
     if project is not None:
@@ -255,7 +246,7 @@ def standing(tariff: Tariff) -> dict[str, Any]:
         ServiceError: `database_unusable`.
     """
     now = _now()
-    day, resets = _day(now), reset_after(now)
+    day, resets = _day(now), patience.next_quota_day(now)
     rows = _readable(lambda: _buckets(tariff, day, _text(now)))
     cost = _units(tariff, tariff.per_video)
     end = _text(resets)
@@ -312,7 +303,7 @@ def sync() -> dict[str, Any]:
         `day` (ISO date), `closed` (days closed now), `spent` (service → bucket → units), `corrected`
         (bucket → units added), `dropped` (reservations and closings).
     """
-    day = records.quota_day(_now())
+    day = patience.quota_day(_now())
     closed = records.roll_over(day)
     rebuild()  # a booking whose row could not be written has its line
     dropped = _drop_stale()
@@ -396,9 +387,7 @@ def _recall(books: Books, day: str) -> None:
 def _history(day: str) -> Recalled:
     """Return what the projects that wrote anything since a day began tell of it."""
     home = settings.get().projects_dir
-    start = (
-        datetime.combine(datetime.fromisoformat(day), daytime(), tzinfo=records.PACIFIC) - EARLIER
-    )
+    start = patience.midnight(date.fromisoformat(day)) - EARLIER
     alive = set(active(home))
     folders = {}
     for number in ids(home):
@@ -445,7 +434,7 @@ def _readable(work: Callable[[], T]) -> T:
 
 
 def _day(moment: datetime) -> str:
-    return records.quota_day(moment).isoformat()
+    return patience.quota_day(moment).isoformat()
 
 
 def _text(moment: datetime) -> str:

@@ -6,6 +6,7 @@ stage listens (`listening`). Who calls a provider outside a stage pays unheard.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -59,6 +60,10 @@ class Purse(Protocol):
         """Book what a call has used."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass before a call; raise as soon as nobody wants it any more."""
+        ...
+
     def released(self) -> None:
         """Hear that the call of this thread is over: what it asked for and did not use is free."""
         ...
@@ -95,6 +100,19 @@ def call(most: Usage) -> Iterator[None]:
         yield
     finally:
         purse.released()
+
+
+def wait(seconds: float) -> None:
+    """Let time pass before a call.
+
+    Raises:
+        Cancelled: Whoever keeps the books wants it no more.
+    """
+    purse = _purse.get()
+    if purse is None:
+        time.sleep(seconds)
+    else:
+        purse.wait(seconds)
 
 
 def paid(usage: Usage) -> None:

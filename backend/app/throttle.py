@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 
-from app import connection
+from app import connection, spending
 from app.errors import TransientError
 
 log = logging.getLogger(__name__)
@@ -239,7 +239,7 @@ def slot(
     at_once: int,
     per_minute: int = 0,
     patience: float = 600,
-    pause: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], None] = spending.wait,
 ) -> Iterator[None]:
     """Wait for a turn among all workers that share the Redis, and hold it; the oldest goes first.
 
@@ -248,7 +248,8 @@ def slot(
         at_once: Most holders at a time.
         per_minute: Most starts in any 60 s; 0 for no limit.
         patience: Seconds to wait at most.
-        pause: Waits between two looks; what it raises ends the waiting.
+        pause: Waits between two looks; what it raises ends the waiting. Usually a stage that is
+            called off does.
 
     Raises:
         TransientError: `service_busy`; `retry_after` says when to ask again.

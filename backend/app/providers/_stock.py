@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from pydantic import Field, SecretStr
 
-from app import disk, settings, throttle
+from app import disk, patience, settings, throttle
 from app.errors import InputError, PermanentError, ReelchainError, TransientError
 from app.models import FRAME_SIZES
 from app.providers import Picture, PictureRequest
@@ -37,7 +37,6 @@ LONGEST_ANSWER = 5_000_000
 REDIRECTS = 3
 PATIENCE = 4
 """A whole download may take so many times what a single byte may."""
-LONGEST_RETRY_AFTER = 3600.0
 MAX_PIXELS = 40_000_000
 """Above this the next smaller version of a picture is taken."""
 FITS_FROM = 0.7
@@ -454,7 +453,7 @@ def _patience(answer: Any) -> float | None:
     for name in ("Retry-After", "X-RateLimit-Reset"):
         text = str(answer.headers.get(name, "")).strip()
         # Pexels gives the moment its month ends there, which is no time to wait for
-        if text.isascii() and text.isdigit() and float(text[:12]) <= LONGEST_RETRY_AFTER:
+        if text.isascii() and text.isdigit() and float(text[:12]) <= patience.LONGEST:
             return float(text)
     return None
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from app import settings, spending, throttle
+from app import patience, settings, spending, throttle
 from app.errors import InputError, PermanentError, ReelchainError, TransientError
 from app.logs import masked
 from app.models import Script
@@ -23,7 +23,6 @@ Form = Literal["schema", "object", "none"]
 _WEAKER: dict[Form, Form] = {"schema": "object", "object": "none"}
 _MOST_BYTES = 8_000_000
 _PIECE = 65_536
-_LONGEST_DELAY = 3600.0
 _MESSAGE_LENGTH = 300
 _KEY = re.compile(r"[\x21-\x7e]{1,1000}")
 _FORM_REFUSED = re.compile(
@@ -392,6 +391,5 @@ def _error(rule: Rule, status: int, told: str, patience: float | None) -> Reelch
 
 
 def _patience(headers: dict[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, where it says so in seconds."""
-    found = re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", headers.get("retry-after", "").strip())
-    return min(float(found[0]), _LONGEST_DELAY) if found else None
+    """Return the seconds that an answer asks to wait."""
+    return patience.retry_after(headers.get("retry-after"))

@@ -34,7 +34,6 @@ from app.records._history import (
 from app.records._letters import forget_letters, index_letters, indexed_letters, letter_marks
 from app.records._lives import moment
 from app.records._quota import (
-    PACIFIC,
     Books,
     Closing,
     Entry,
@@ -43,7 +42,6 @@ from app.records._quota import (
     free,
     free_exactly,
     holders,
-    quota_day,
     read_books,
     roll_over,
     spent,
@@ -54,7 +52,6 @@ from app.records._writer import dropped, flush
 
 __all__ = [
     "FAULTS",
-    "PACIFIC",
     "Books",
     "Closing",
     "Entry",
@@ -82,7 +79,6 @@ __all__ = [
     "ledger_days",
     "letter_marks",
     "moment",
-    "quota_day",
     "read_books",
     "rebuild_history",
     "recalled",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, case, delete, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -22,9 +21,6 @@ from app.records._database import (
 )
 
 T = TypeVar("T")
-
-PACIFIC = ZoneInfo("America/Los_Angeles")
-"""Google's quotas of the day end at midnight Pacific time (YouTube Data API, quota calculator)."""
 
 PATIENCE = 20.0
 """Seconds that a turn at the ledger is waited for at least, before it counts as broken."""
@@ -77,11 +73,6 @@ class Recalled(NamedTuple):
     entries: list[Entry]
     closings: list[Closing]
     holds: list[Hold]
-
-
-def quota_day(moment: datetime) -> date:
-    """Return the day that quotas are counted in at `moment`: the Pacific one."""
-    return moment.astimezone(PACIFIC).date()
 
 
 class Books:

@@ -81,7 +81,7 @@ class ProjectPurse:
         self._till: Till | None = None
         self._clerk = ThreadPoolExecutor(1, "purse")
         self._settled = False
-        self._closed = False
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class ProjectPurse:
     def __exit__(self, *_: object) -> None:
         """Close it; a call that is still on its way, of a thread left behind, is booked all the same."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             self._forget(threading.get_ident())
         self._clerk.shutdown()
         if self._till is not None and not self._asked:
@@ -105,8 +105,7 @@ class ProjectPurse:
         """
         most = _price(usage)
         with self._lock:
-            if self._closed:
-                raise Cancelled("cancelled", "The stage is over.", "Run the project again.")
+            self._check_open()
             self._settle()
             self._forget(threading.get_ident())
             state = self._project.state()
@@ -116,6 +115,19 @@ class ProjectPurse:
                         limit.check(usage, most)
                 self._asked[threading.get_ident()] = (usage, most)
                 self._reserve()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass before a call.
+
+        Raises:
+            Cancelled: The stage is over; it may end while a thread that it left behind waits.
+        """
+        self._closed.wait(seconds)
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise Cancelled("cancelled", "The stage is over.", "Run the project again.")
 
     def paid(self, usage: Usage) -> None:
         """Book a call; durable when this returns."""
@@ -135,7 +147,7 @@ class ProjectPurse:
         with self._lock:
             if self._asked.pop(threading.get_ident(), None) is None or self._till is None:
                 return
-            if not self._closed:
+            if not self._closed.is_set():
                 # the call's own error is the one to be told
                 with contextlib.suppress(ReelchainError), self._shared(self._project.state()):
                     self._reserve()

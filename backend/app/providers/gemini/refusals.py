@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from app import patience
 from app.errors import PermanentError, QuotaError, ReelchainError, TransientError
 from app.logs import masked
 
-LONGEST_DELAY = 3600.0
 OVERLOADED = frozenset((500, 502, 503, 504))
 """Codes that say the model has too much to do: after some tries another one may have less."""
 ENDS = frozenset(("STOP", "MAX_TOKENS", "CONTINUATION"))
@@ -28,7 +27,6 @@ _BLOCKS = (
     | {"NO_IMAGE"}
 )
 """Reasons to end that come again with the same prompt; so does one nobody knows, with no content."""
-_PACIFIC = ZoneInfo("America/Los_Angeles")
 _SLACK = 60.0
 """Seconds after midnight: who comes too early is refused for the old day, and waits another one."""
 _MESSAGE_LENGTH = 300
@@ -208,9 +206,8 @@ def judged(*, model: str, block: str, finish: str, whole: bool) -> ReelchainErro
 
 def until_midnight(now: datetime | None = None) -> float:
     """Return the seconds until the quota's next day: midnight in California, and a little."""
-    now = (now or datetime.now(_PACIFIC)).astimezone(_PACIFIC)
-    morning = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), _PACIFIC)
-    return morning.timestamp() - now.timestamp() + _SLACK
+    now = now or datetime.now(UTC)
+    return (patience.next_quota_day(now) - now).total_seconds() + _SLACK
 
 
 def read(code: int, document: Any, headers: Mapping[str, str], *, secret: str) -> Refusal:
@@ -227,7 +224,7 @@ def read(code: int, document: Any, headers: Mapping[str, str], *, secret: str) -
     details = [_dict(one) for one in _list(fact.get("details"))]
     violations = [_dict(v) for one in details for v in _list(one.get("violations"))]
     delays = [_seconds(one.get("retryDelay")) for one in details]
-    delays.append(_seconds(f"{headers.get('retry-after', '')}s"))
+    delays.append(patience.retry_after(headers.get("retry-after")))
     return Refusal(
         code=code,
         status=_text(fact.get("status")),
@@ -252,7 +249,7 @@ def garbled(error: Exception) -> Refusal:
 
 def _seconds(value: Any) -> float | None:
     found = _DELAY.fullmatch(value) if isinstance(value, str) else None
-    return min(float(found[1]), LONGEST_DELAY) if found else None
+    return min(float(found[1]), patience.LONGEST) if found else None
 
 
 def _text(value: Any, length: int = 80) -> str:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httplib2
 from google.auth import exceptions as auth_errors
 from googleapiclient.errors import HttpError
 
+from app import patience
 from app.errors import InputError, PermanentError, QuotaError, ReelchainError, TransientError
 from app.logs import masked
 
@@ -32,7 +31,6 @@ LOST = (
 """What the client library raises where no answer came, or none that can be read."""
 
 DAY = 86_400.0
-LONGEST_RETRY_AFTER = 3600.0
 _REPLY_LENGTH = 300
 _PER_DAY = re.compile(r"\bper day\b|PerDay", re.IGNORECASE)
 """In a quota's name or message (google.rpc.ErrorInfo: metadata.quota_limit)."""
@@ -255,15 +253,7 @@ def _list(value: Any) -> list[Any]:
 
 def retry_after(answer: httplib2.Response) -> float | None:
     """Return the seconds that an answer's Retry-After asks for, an hour at most."""
-    text = str(answer.get("retry-after", "")).strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text[:9])
-    else:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return patience.retry_after(answer.get("retry-after"))
 
 
 def is_unauthorised(error: Exception) -> bool:
