@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args
 
 from app.errors import InputError
 
-Language = Literal["en", "zh-TW"]
+Language = Literal["en", "zh-TW", "ja"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 """Languages a video can be in, the default first."""
 
-SENTENCE_COLUMNS: dict[Language, int] = {"en": 220, "zh-TW": 120}
+SENTENCE_COLUMNS: dict[Language, int] = {"en": 220, "zh-TW": 120, "ja": 120}
 """Longest sentence in display columns: about 12 s of speech, and two lines of caption at a time
 stay readable. It also keeps a sentence below the 510 phonemes a Kokoro voice takes at once."""
 
@@ -29,7 +29,7 @@ LETTERS_PER_SECOND = 14.5
 words a second range from 3.0 to 4.7: letters tell more than words."""
 CHARACTERS_PER_SECOND = 4.85
 """Chinese characters a second. Measured on the default Kokoro voice: 4.6 to 5.1 a sentence."""
-DIGIT_SECONDS: dict[Language, float] = {"en": 0.4, "zh-TW": 0.25}
+DIGIT_SECONDS: dict[Language, float] = {"en": 0.4, "zh-TW": 0.25, "ja": 0.4}
 """Seconds of a digit: "twenty twenty-six", "three thousand five hundred"."""
 PAUSE_SECONDS = 0.3
 """Silence after a sentence, as the timeline leaves it."""
@@ -45,6 +45,10 @@ _ALIASES: dict[str, Language] = {
     "中文": "zh-TW",
     "繁體中文": "zh-TW",
     "正體中文": "zh-TW",
+    "ja": "ja",
+    "ja-jp": "ja",
+    "japanese": "ja",
+    "日本語": "ja",
 }
 
 _HAN = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
@@ -356,6 +360,7 @@ _PHRASE_COLUMNS = 24
 _BUDOUX: dict[Language, str] = {
     "en": "load_default_traditional_chinese_parser",
     "zh-TW": "load_default_traditional_chinese_parser",
+    "ja": "load_default_japanese_parser",
 }
 """Loader in the package `budoux` of the model that reads Han characters in each language."""
 _CHUNK = re.compile(r"\S+")

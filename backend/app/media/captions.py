@@ -29,9 +29,9 @@ PAUSE = 0.5
 """Seconds of silence inside a sentence after which its cue is taken away."""
 
 _COLUMNS: dict[str, dict[Language, int]] = {
-    "wide": {"en": 42, "zh-TW": 32},
-    "square": {"en": 32, "zh-TW": 28},
-    "tall": {"en": 24, "zh-TW": 24},
+    "wide": {"en": 42, "zh-TW": 32, "ja": 32},
+    "square": {"en": 32, "zh-TW": 28, "ja": 28},
+    "tall": {"en": 24, "zh-TW": 24, "ja": 24},
 }
 """Columns of a line. 42 and 16 characters are what broadcasters and streaming services allow."""
 

@@ -125,13 +125,13 @@ def background(
     pixels = np.broadcast_to(sky, (high, canvas[0], 3)).copy()
     slope = frame[0] / frame[1]
     shape = "wide" if slope > 1.2 else "tall" if slope < 0.8 else "square"
-    if style.ornament == "moon":
+    if style.cards.ground == "night":
         _stars(pixels, frame, random, quiet)
         _moon(pixels, frame, style, _MOON[kind, shape], quiet)
     else:
         _sun(pixels, frame, style, _SUN[kind, shape])
     _hills(pixels, frame, style, random)
-    _grain(pixels, style.texture)
+    _grain(pixels, style.cards.texture)
     return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
 
 

@@ -23,6 +23,7 @@ from app.errors import MediaError
 from app.models import Language
 
 Weight = Literal["regular", "bold"]
+Family = Literal["sans"]
 
 _FILES: dict[Weight, tuple[str, str]] = {
     "regular": ("noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc"),
@@ -33,10 +34,12 @@ _FACES: dict[tuple[Language, Weight], int] = {
     # Chinese ones, where "it’s" falls apart.
     ("en", "regular"): 0,
     ("zh-TW", "regular"): 3,
+    ("ja", "regular"): 0,
     ("en", "bold"): 0,
     ("zh-TW", "bold"): 0,
+    ("ja", "bold"): 0,
 }
-_TAGS: dict[Language, str] = {"en": "en", "zh-TW": "zh-Hant"}
+_TAGS: dict[Language, str] = {"en": "en", "zh-TW": "zh-Hant", "ja": "ja"}
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 _SELECTORS = range(0xFE00, 0xFE10)
 _MORE_SELECTORS = range(0xE0100, 0xE01F0)

@@ -28,11 +28,11 @@ _LONGEST = 400
 """Characters that are laid out at all; no box here holds more."""
 _ELLIPSIS = "…"
 
-_PITCH: dict[Language, float] = {"en": 1.18, "zh-TW": 1.3}
+_PITCH: dict[Language, float] = {"en": 1.18, "zh-TW": 1.3, "ja": 1.3}
 """Baseline to baseline, in ems."""
-_RISE: dict[Language, float] = {"en": 0.74, "zh-TW": 0.86}
+_RISE: dict[Language, float] = {"en": 0.74, "zh-TW": 0.86, "ja": 0.86}
 """First baseline below the top of the ink: capitals; Chinese characters."""
-_FALL: dict[Language, float] = {"en": 0.2, "zh-TW": 0.1}
+_FALL: dict[Language, float] = {"en": 0.2, "zh-TW": 0.1, "ja": 0.1}
 """Ink below the last baseline."""
 
 _OPENING = "「『《〈（【〔"

@@ -213,7 +213,7 @@ def _segment(
     language: Language,
 ) -> tuple[Segment, list[int]]:
     """Return the scene's segment, and the sample each sentence starts at on its clock."""
-    transition = round(style.transition_seconds * fps) if before else 0
+    transition = round(style.transition.seconds * fps) if before else 0
     lead = max(transition, round((TAIL if before else OPENING) * fps))
     starts, frames = _laid_out(scene, lead=lead, tail=CLOSING if last else TAIL, fps=fps)
     cues = tuple(

@@ -157,7 +157,7 @@ def _sound_inputs(context: StageContext, plan: timeline.Timeline) -> dict[str, A
 
 
 def _seed(context: StageContext) -> int:
-    return context.project.id + styles.load(context.spec.style).music_seed
+    return context.project.id + styles.load(context.spec.style).music.seed
 
 
 def _sound(context: StageContext, plan: timeline.Timeline, inputs: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from app import disk
 from app.errors import InputError
+from app.media.fonts import Family
+from app.models import CaptionStyle
 
 FOLDER = Path(__file__).parent
 DEFAULT = "paper"
@@ -74,6 +76,48 @@ class Captions:
     """Of the box; 1 hides the picture below it."""
     zone: Share
     """Share of the frame's height, from the lower edge, that cards leave to captions."""
+    style: CaptionStyle
+    """`karaoke` marks the word being said, `phrase` shows a few words at a time, large; `boxed`
+    stands on a box, `clean` on a shadow only."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Fonts:
+    """Typefaces by family (`fonts.FAMILIES`)."""
+
+    heading: Family
+    text: Family
+    caption: Family
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Cards:
+    """How cards are set and what they stand on."""
+
+    ground: Literal["hills", "night"]
+    """What is drawn behind the words; see `media/grounds.py`."""
+    texture: Share
+    """Strength of the grain; 0 is none."""
+    align: Literal["left", "centre"]
+    rule: Literal["bar", "line", "none"]
+    """What stands beside or above a heading."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Transition:
+    """How one scene follows another."""
+
+    kind: Literal["fade"]
+    seconds: Annotated[float, Field(ge=0, le=2)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Music:
+    """The bed that is written for a video."""
+
+    mood: Literal["calm"]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    """Shifts the seed, so that each look has its own tune."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -83,18 +127,16 @@ class Style:
     name: str
     description: str
     colours: Colours
+    fonts: Fonts
     scale: Scale
+    cards: Cards
     captions: Captions
     look: Annotated[str, Field(min_length=1, max_length=400)]
     """What all pictures that are drawn for a video have in common, in words."""
-    ornament: Literal["sun", "moon"]
-    texture: Share
-    """Strength of the paper grain on cards; 0 is none."""
     motion: Share
     """How much of the overscan a picture may travel; 0 stands still."""
-    transition_seconds: Annotated[float, Field(ge=0, le=2)]
-    music_seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    """Shifts the seed of the music bed, so that each look has its own mood."""
+    transition: Transition
+    music: Music
 
 
 def names() -> tuple[str, ...]:
