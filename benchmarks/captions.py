@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="reelchain-bench-") as name, bench(Path(name)) as house:
         house.environment["SPEECH_PROVIDER"] = given.voice
         house.start_worker(concurrency=1)
-        for story in ("story.md", "story.zh-TW.md"):
+        for story in ("story.md", "story.zh-TW.md", "story.ja.md"):
             number = house.call(
                 f"tell(create_project({str(demo / story)!r}, overrides={{'music': 'none'}}).id)"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from app import providers
 from app.models import Language, Speech, Stage, Word
@@ -27,10 +27,9 @@ class SilentSpeech:
     version: ClassVar[str] = "1"
 
     def voices(self) -> tuple[Voice, ...]:
-        languages: tuple[Language, ...] = ("en", "zh-TW")
         return tuple(
             Voice(name=f"silent_{language}", language=language, description="Says nothing.")
-            for language in languages
+            for language in get_args(Language)
         )
 
     def concurrency(self) -> int:
@@ -63,10 +62,11 @@ def _render(context: StageContext) -> None:
         spoken = assets.load_speech(context, sentence)
         lines.append(f"{spoken.text} {context.project.path(sentence.wav).stat().st_size}")
     text = "\n".join([made.title, *lines])
-    for name in (render.VIDEO, render.SRT, render.VTT):
+    for name in (render.VIDEO, render.SRT, render.VTT, render.ASS):
         context.make_text(name, f"{name}\n{text}")
     context.facts.update(seconds=1.0, frames=30)
-    context.roles |= {"video": render.VIDEO, "captions_srt": render.SRT, "captions_vtt": render.VTT}
+    context.roles |= {"video": render.VIDEO, "captions_srt": render.SRT}
+    context.roles |= {"captions_vtt": render.VTT, "captions_ass": render.ASS}
 
 
 def _thumbnail(context: StageContext) -> None:

@@ -21,9 +21,11 @@ FILES: dict[Stage, tuple[str, ...]] = {
 ROLES: dict[Stage, dict[str, str]] = {"video_rendering": {"video": "video.mp4"}}
 
 
-def finished(topic: str = "the tides", *, ended: str | None = None, size: int = 1000) -> Project:
+def finished(
+    topic: str = "the tides", *, ended: str | None = None, size: int = 1000, style: str = "paper"
+) -> Project:
     """Return a project that was completed at `ended`, sealed and at rest."""
-    project = pipeline.create_project({"topic": topic})
+    project = pipeline.create_project({"topic": topic, "style": style})
     run = project.begin_run(STAGE_ORDER)
     for stage in STAGE_ORDER:
         project.log("stage_started", stage=stage, run=run, attempt=1)

@@ -17,7 +17,7 @@ from typing import Any
 SIZES = {"1:1": (1024, 1024), "16:9": (1344, 768), "9:16": (768, 1344)}
 RATE = 24_000
 
-_LENGTH = re.compile(r"between (\d+) and (\d+) (words|Chinese characters)")
+_LENGTH = re.compile(r"between (\d+) and (\d+) (words|Chinese characters|Japanese characters)")
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?) ?(?:seconds|s\b)")
 _SCENES = re.compile(r"about (\d+) scenes")
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -27,6 +27,13 @@ _SENTENCES = (
     "Nothing in it is hurried: the light moves over the hills and the river answers at once",
     "Look closer and the pattern becomes clear, because each part leans on the one before it",
     "That is why a short walk in the morning often teaches more than a long day with a map",
+)
+_JA_SENTENCES = (
+    "しずかな水面を朝の光がわたっていく",
+    "村の人びとは雨のひと粒まで覚えている",
+    "よく見れば小石にもそれぞれの話がある",
+    "川にそって歩くと林から風の音がする",
+    "時間はとてもゆっくり大地をけずってきた",
 )
 _ZH_SENTENCES = (
     "清晨的水面很安靜遠山慢慢亮了起來",
@@ -52,30 +59,31 @@ def _script(properties: dict[str, Any], prompt: str) -> dict[str, Any]:
     units = (
         sum(map(int, lengths[-1][:2])) // 2 if lengths else int(2.4 * float((seconds or [60])[0]))
     )
-    chinese = lengths[-1][2] != "words" if lengths else bool(_HAN.search(prompt))
+    said = lengths[-1][2] if lengths else "Chinese" if _HAN.search(prompt) else "words"
+    lines = {"words": None, "Japanese characters": _JA_SENTENCES}.get(said, _ZH_SENTENCES)
     count = max(1, min(int((_SCENES.findall(prompt) or [units // 40 + 1])[-1]), units))
     scene = properties["scenes"]["items"]["properties"]
     shares = [units // count + (number < units % count) for number in range(count)]
     scenes = [
         {
-            name: _narration(share, number, chinese=chinese)
+            name: _narration(share, number, lines=lines)
             if name == "narration"
-            else _value(inner, name, number, chinese=chinese)
+            else _value(inner, name, number, lines)
             for name, inner in scene.items()
         }
         for number, share in enumerate(shares)
     ]
     whole = {
-        name: _value(inner, name, 0, chinese=chinese)
+        name: _value(inner, name, 0, lines)
         for name, inner in properties.items()
         if name != "scenes"
     }
     return {**whole, "scenes": scenes}
 
 
-def _value(schema: dict[str, Any], name: str, number: int, *, chinese: bool) -> Any:
-    if schema.get("type") == "string" and chinese and name not in {"picture", "keywords"}:
-        return _ZH_SENTENCES[number % 5][: 8 if name in {"title", "heading"} else 20]
+def _value(schema: dict[str, Any], name: str, number: int, lines: tuple[str, ...] | None) -> Any:
+    if schema.get("type") == "string" and lines and name not in {"picture", "keywords"}:
+        return lines[number % 5][: 8 if name in {"title", "heading"} else 20]
     return _instance(schema, schema, name, number)
 
 
@@ -107,10 +115,12 @@ def _instance(schema: Any, whole: dict[str, Any], name: str, number: int = 0) ->
     )
 
 
-def _narration(units: int, number: int, *, chinese: bool) -> str:
-    if chinese:
-        text = "".join(islice(cycle(_ZH_SENTENCES[number % 5 :] + _ZH_SENTENCES), units // 15 + 2))
-        return "，".join(text[:units][n : n + 20] for n in range(0, units, 20)) + "。"
+def _narration(units: int, number: int, *, lines: tuple[str, ...] | None) -> str:
+    if lines:
+        text = "".join(islice(cycle(lines[number % 5 :] + lines), units // 15 + 2))
+        return ("、" if lines is _JA_SENTENCES else "，").join(
+            text[:units][n : n + 20] for n in range(0, units, 20)
+        ) + "。"
     words = " . ".join(islice(cycle(_SENTENCES[number % 5 :] + _SENTENCES), units // 14 + 2))
     kept: list[str] = []
     for word in words.split():
@@ -123,7 +133,9 @@ def _narration(units: int, number: int, *, chinese: bool) -> str:
 
 def _said(prompt: str, units: int) -> tuple[str, bool]:
     chinese = bool(_HAN.search(prompt))
-    return _narration(units, zlib.crc32(prompt.encode()) % 5, chinese=chinese), chinese
+    return _narration(
+        units, zlib.crc32(prompt.encode()) % 5, lines=_ZH_SENTENCES if chinese else None
+    ), chinese
 
 
 @lru_cache(maxsize=64)

@@ -40,20 +40,33 @@ def _seconds(text: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
 
 
-def sentences(project: Path) -> list[tuple[float, float, str]]:
-    """Return when the captions of each sentence start and end, and its text."""
-    manifest = json.loads((project / "assets" / "assets.json").read_text())
-    texts = [s["text"] for scene in manifest["scenes"] for s in scene["sentences"]]
-    left = cues((project / "captions.srt").read_text())
+def sung(ass: str) -> list[tuple[float, str]]:
+    """Return when the first word of every cue of an ASS file with `\\k` tags is marked, and its text."""
     found = []
-    for text in texts:
-        wanted = re.sub(r"\W", "", text)
-        start, end, said = left[0][0], 0.0, ""
+    for line in ass.splitlines():
+        if line.startswith("Dialogue: "):
+            _, start, *_, text = line.split(",", 9)
+            waits = re.match(r"\{\\k(\d+)\}", text)
+            later = int(waits[1]) / 100 if waits else 0.0
+            found.append((_seconds(start) + later, re.sub(r"\{[^}]*\}|\\N", "", text)))
+    return found
+
+
+def sentences(project: Path) -> list[tuple[float, float, str]]:
+    """Return when the captions mark the first word of each sentence, when its last ends, its text."""
+    manifest = json.loads((project / "assets" / "assets.json").read_text())
+    spoken = [s for scene in manifest["scenes"] for s in scene["sentences"]]
+    left = sung((project / "captions.ass").read_text())
+    found = []
+    for sentence in spoken:
+        wanted = re.sub(r"\W", "", sentence["text"])
+        start, said = left[0][0], ""
         while left and len(said) < len(wanted):
-            _, end, words = left.pop(0)
-            said += re.sub(r"\W", "", words)
+            said += re.sub(r"\W", "", left.pop(0)[1])
         assert said == wanted, (said, wanted)
-        found.append((start, end, text))
+        words = json.loads((project / sentence["words"]).read_text())["words"]
+        lasts = words[-1]["end"] - words[0]["start"]
+        found.append((start, start + lasts, sentence["text"]))
     assert not left
     return found
 

@@ -42,7 +42,9 @@ def _render(context: StageContext) -> None:
     context.make_text(render.SRT, SRT.format(title=title))
     context.make_text(render.VTT, VTT.format(title=title))
     context.facts.update(seconds=1.0, frames=30)
-    context.roles |= {"video": render.VIDEO, "captions_srt": render.SRT, "captions_vtt": render.VTT}
+    context.make_text(render.ASS, f"[Script Info]\nTitle: {title}\n")
+    context.roles |= {"video": render.VIDEO, "captions_srt": render.SRT}
+    context.roles |= {"captions_vtt": render.VTT, "captions_ass": render.ASS}
 
 
 def _thumbnail(context: StageContext) -> None:

@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             "orientation": query.get("orientation", shapes[0]) in shapes,
             "size": query.get("size", "small") in ("small", "medium", "large"),
             "lang": query.get("lang", "en") in ("en", "zh"),
-            "locale": query.get("locale", "zh-TW") in ("en-US", "zh-TW"),
+            "locale": query.get("locale", "zh-TW") in ("en-US", "zh-TW", "ja-JP"),
         }
         broken = [name for name, kept in rules.items() if not kept]
         return (400, f"wrong: {broken[0]}") if broken else None

@@ -109,6 +109,8 @@ STORIES: dict[str, tuple[str, bytes, str]] = {
     "not text": ("s.md", b"\x89PNG\r\n\x1a\n\x00\x00", "not_text"),
     "too large": ("s.md", b"word " * 500_000, "story_too_large"),
     "right to left": ("s.md", "# שלום\n\nשלום עולם.\n".encode(), "script_unsupported"),
+    "a glyph no font has": ("s.md", "# T \U000323af\n\nHello.\n".encode(), "script_undrawable"),
+    "unknown card": ("s.yaml", b"scenes:\n- narration: Hi.\n  card: big\n", "card_unknown"),
     "unknown language": ("s.md", b"---\nlanguage: tlh\n---\n# T\n\nHello.\n", "language_unknown"),
     "wrong shape": ("s.yaml", b"- a\n- b\n", "yaml_shape"),
     "broken YAML": ("s.yaml", b"title: [a\n", "yaml_invalid"),
@@ -127,6 +129,20 @@ def test_a_story_that_cannot_be_used(run: Run, tmp_path: Path, name: str) -> Non
     assert json.loads(ran.stdout)["error"]["code"] == code
     assert "Traceback" not in ran.stderr
     assert not list((tmp_path / "data").glob("projects/*")), "a project was left behind"
+
+
+def test_words_are_said_as_the_options_and_the_file_have_it(run: Run, tmp_path: Path) -> None:
+    text = "---\npronunciations: {FFmpeg: eff eff em peg, GIF: jiff}\n---\nFFmpeg makes a GIF.\n"
+    (tmp_path / "s.md").write_text(text)
+    ran = run("new", "s.md", "--say", "GIF=ghif", "--say", "k = v", "--framing", "blur", "--json")
+    assert ran.returncode == 0, ran.stderr
+    state = json.loads((tmp_path / "data/projects/1/project_state.json").read_text())
+    assert state["spec"]["pronunciations"] == {"FFmpeg": "eff eff em peg", "GIF": "ghif", "k": "v"}
+    assert state["spec"]["framing"] == "blur"
+    assert "[pronunciation_invalid]" in run("new", "s.md", "--say", "GIF").stderr
+    wrong = run("new", "s.md", "--caption-style", "huge").stderr
+    assert "'karaoke', 'phrase', 'boxed' or 'clean'" in wrong
+    assert "[script_unsupported]" in run("new", "s.md", "--title", "Привет").stderr
 
 
 def test_a_missing_story(run: Run) -> None:

@@ -52,7 +52,14 @@ def test_the_chain_makes_a_published_video(house: Bench) -> None:
         "completed",
     )
     folder = house.data / "projects" / str(number)
-    for name in ("video.mp4", "captions.srt", "captions.vtt", "thumbnail.jpg", "publish.json"):
+    for name in (
+        "video.mp4",
+        "captions.srt",
+        "captions.vtt",
+        "captions.ass",
+        "thumbnail.jpg",
+        "publish.json",
+    ):
         assert (folder / name).stat().st_size > 0, name
     published = Path(result["video_url"].removeprefix("file://"))
     assert published.read_bytes() == (folder / "video.mp4").read_bytes()

@@ -1,4 +1,4 @@
-"""The demo that ships: both languages tell the same story over the same sound pictures."""
+"""The demo that ships: all languages tell the same story over the same sound pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from app import language, story
 from app.media import fonts, pictures
 
 DEMO = Path(app.__file__).parent / "demo"
-STORIES = {"en": DEMO / "story.md", "zh-TW": DEMO / "story.zh-TW.md"}
+STORIES = {
+    "en": DEMO / "story.md",
+    "zh-TW": DEMO / "story.zh-TW.md",
+    "ja": DEMO / "story.ja.md",
+}
 
 
 @pytest.mark.parametrize("tag", STORIES)
@@ -29,13 +33,13 @@ def test_a_story_is_five_scenes_of_about_forty_seconds(tag: language.Language) -
     assert fonts.missing(words, tag) == ""
 
 
-def test_both_stories_show_the_same_pictures_in_the_same_order() -> None:
+def test_all_stories_show_the_same_pictures_in_the_same_order() -> None:
     shown = []
     for path in STORIES.values():
         script = story.read(path).script
         assert script is not None
         shown.append([(scene.visual.kind, scene.visual.path) for scene in script.scenes])
-    assert shown[0] == shown[1]
+    assert shown[0] == shown[1] == shown[2]
 
 
 @pytest.mark.parametrize("path", sorted((DEMO / "pictures").iterdir()), ids=lambda path: path.name)

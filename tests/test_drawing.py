@@ -549,6 +549,27 @@ def test_pictures_of_the_user_s_own_stay_and_cards_cost_nothing(
     assert len(hand.asked) == 2
 
 
+def test_a_list_has_a_still_for_each_of_its_points(
+    stages: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hire(stages, "cards")
+    points = "\n\nWhat it takes:\n\n- Thin paper\n- A small flame\n"
+    made = project(tmp_path, text=STORY.replace("A small flame heats the air inside.", points))
+    run(made)
+    scene = manifest(made).scenes[1]
+    assert [step.sentence for step in scene.steps] == [1, 2]
+    assert [scene.sentences[step.sentence].text for step in scene.steps] == [
+        "Thin paper",
+        "A small flame",
+    ]
+    stills = {scene.picture_sha256, *(step.picture_sha256 for step in scene.steps)}
+    assert len(stills) == 3
+    for step in scene.steps:
+        assert disk.sha256(made.path(step.picture)) == step.picture_sha256
+    assert [one.steps for one in manifest(made).scenes[::2]] == [(), ()]
+    stage_of("video_rendering", made.id)
+
+
 def test_the_thumbnail_stands_on_the_first_picture_there_is(
     stages: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

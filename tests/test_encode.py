@@ -71,7 +71,7 @@ def segment(folder: Path, image: Picture, frames: int = 45, **changes: object) -
 
 def story(folder: Path) -> list[Segment]:
     """Return three segments, moving, one fading into the next, captions on them."""
-    style = replace(STYLE, transition_seconds=0.5)
+    style = replace(STYLE, transition=replace(STYLE.transition, seconds=0.5))
     cue = Cue(0.6, 1.2, ("one two",), (Mark(0.6, 0.8, 0, 0, 3), Mark(0.9, 1.2, 0, 4, 7)))
     scenes = []
     for number in range(3):

@@ -56,11 +56,13 @@ def test_an_english_apostrophe_is_narrow(weight: fonts.Weight) -> None:
     [
         ("Plain, “quoted” — and naïve… 1½ ①", ""),
         ("今晚，風與海。「好」！〜𠮷", ""),
-        ("a😀b😀c🎬", "😀🎬"),
+        ("a😀b😀c🎬👩\u200d🚀🇹🇼1\ufe0f\u20e3", ""),
+        ("a\U0001faff b\U000323af", "\U0001faff\U000323af"),
         ("שלום", "שלום"),
         ("tab\tline\nzero\u200bjoin\u200dnbsp\u00a0bom\ufeff", ""),
-        ("❤\ufe0f", "❤" if fonts.missing("❤", "en") else ""),
-        ("e\u0301", ""),
+        ("❤\ufe0f", ""),
+        ("e\u0301 Vie\u0323\u0302t か\u3099", ""),
+        ("r\u0304 W\u0301", "\u0304Ẃ"),
         ("", ""),
     ],
 )
@@ -72,10 +74,26 @@ def test_missing_names_what_would_be_a_box(text: str, expected: str) -> None:
 @pytest.mark.parametrize("weight", ["regular", "bold"])
 def test_what_is_not_missing_is_drawn_by_both_weights(weight: fonts.Weight) -> None:
     box = fonts.face("zh-TW", weight, 60).getmask("\u0378")  # unassigned: always the empty box
-    for character in "AÉñ直骨〜…①ひ가𠮷★":
+    for character in "AÉñ直骨〜…①ひ가𠮷★😀❤":
         assert fonts.missing(character, "zh-TW") == ""
         assert bytes(fonts.face("zh-TW", weight, 60).getmask(character)) != bytes(box)
-    assert bytes(fonts.face("zh-TW", weight, 60).getmask("😀")) == bytes(box)
+
+
+def test_a_line_with_emoji_is_measured_and_placed_as_its_parts_are() -> None:
+    face = fonts.face("ja", "bold", 80)
+    line, tag = "星🚀を数える👩\u200d🚀星", fonts.tag("ja")
+    parts = [
+        face.getlength(part, language=tag) for part in ("星", "🚀", "を数える", "👩\u200d🚀", "星")
+    ]
+    assert face.getlength(line, language=tag) == pytest.approx(sum(parts), abs=1)
+    for anchor in ("ls", "ms", "rs", "la"):
+        image = Image.new("L", (1600, 400))
+        ImageDraw.Draw(image).text((800.5, 200), line, 255, face, anchor, language=tag)
+        left, top, right, bottom = face.getbbox(line, language=tag, anchor=anchor)
+        inked = image.getbbox()
+        assert inked is not None
+        assert inked == pytest.approx((800 + left, 200 + top, 800 + right, 200 + bottom), abs=8)
+    assert abs(parts[1] - 80) < 12  # about as wide as a Chinese character
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a font at all" * 100])

@@ -101,11 +101,13 @@ def test_each_voice_speaks_each_language(
     gemini.speaks = speaks
     mandarin = say(tmp_path / "a.wav", "蜂蜜不會壞，三千年後還能吃。", "zh-TW", voice="Puck")
     assert [w.text for w in mandarin.words] == list("蜂蜜不會壞三千年後還能吃")
+    japanese = say(tmp_path / "a.wav", "蜂蜜は腐りません🍯。今も食べられます。", "ja", voice="Puck")
+    assert [w.text for w in japanese.words][:3] == ["蜂蜜", "は", "腐りません"]
     monkeypatch.setenv("GEMINI_VOICE", "Sulafat")
     say(tmp_path / "a.wav")
-    assert asked == ["Puck", "Sulafat"]
+    assert asked == ["Puck", "Puck", "Sulafat"]
     offered = providers.speech("gemini").voices()
-    assert len({(v.name, v.language) for v in offered}) == len(offered) == 60
+    assert len({(v.name, v.language) for v in offered}) == len(offered) == 90
     assert (offered[0].name, offered[0].description) == ("Sulafat", "woman, warm")
 
 

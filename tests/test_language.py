@@ -69,6 +69,9 @@ def inside_cluster(text: str, at: int) -> bool:
         ("zh-Hant", "zh-TW"),
         ("zh-Hant-TW", "zh-TW"),
         ("繁體中文", "zh-TW"),
+        ("ja_JP", "ja"),
+        ("JP", "ja"),
+        ("日本語", "ja"),
     ],
 )
 def test_a_tag_is_normalised(tag: str, language: str) -> None:
@@ -296,7 +299,7 @@ def test_taking_emoji_out_leaves_every_letter(text: str) -> None:
     ],
 )
 def test_characters_no_voice_or_font_serves_are_named_once(text: str, strange: str) -> None:
-    assert lang.unsupported(text, "en") == strange
+    assert lang.unsupported(text) == strange
 
 
 def test_a_long_heading_is_shortened_at_a_phrase() -> None:
@@ -325,3 +328,87 @@ def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
 
     cost(2000)
     assert cost(32_000) < 12 * max(cost(8_000), 0.01)  # quadratic would be 16 times
+
+
+# --- Japanese ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("なぜ海は塩辛いのか", "ja"),
+        ("PythonとGPUの使い方", "ja"),
+        ("東京駅の歴史", "ja"),
+        ("気象観測", "ja"),
+        ("北海道", "zh-TW"),
+        ("我們去カラオケ唱歌", "zh-TW"),
+        ("海の家是我們最喜歡的餐廳", "zh-TW"),
+        ("The word かわいい means cute, and everyone says so.", "en"),
+    ],
+)
+def test_kana_tells_japanese_from_chinese(text: str, language: str) -> None:
+    assert lang.detect(text) == language
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["「行こう。」と彼は言った。", "そして、二人は歩き出した！"],
+        ["本当ですか？", "はい。", "「そうです。」"],
+        ["価格は3.5ドルです。", "安いですね！"],
+    ],
+)
+def test_japanese_sentences(expected: list[str]) -> None:
+    assert said("".join(expected), "ja") == expected
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["「行こう。」と", "彼は", "言った。"],
+        ["2026年5月3日に、", "3.5キロを", "25分で", "走った", "人は", "901人いました。"],
+        ["Pythonの", "マイクロサービス", "アーキテクチャを", "コーヒーショップで", "勉強する。"],
+        ["ちょっと", "待って、", "キャッチーな", "キャンペーンだって", "いうじゃない？"],
+    ],
+)
+def test_japanese_phrases(expected: list[str]) -> None:
+    assert lines("".join(expected), "ja") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "measured"),
+    [
+        ("島のはずれに、古い灯台が立っています。", 3.05),
+        ("夕方、最後の船が帰りつくと、灯台は目を覚まします。", 4.30),
+        ("海の水が塩辛いのは、岩石から溶け出した成分が川によって運ばれるからです。", 6.33),
+        ("2026年5月3日に、3.5キロを25分で走りました。", 5.50),
+    ],
+)
+def test_japanese_reading_time_is_near_what_the_default_voice_took(
+    text: str, measured: float
+) -> None:
+    estimate = lang.reading_seconds(text, "ja")
+    assert estimate == pytest.approx(measured + lang.PAUSE_SECONDS, rel=0.12)
+
+
+# --- emoji ------------------------------------------------------------------------------------
+
+
+def test_emoji_after_a_sentence_are_shown_with_it_and_not_said() -> None:
+    assert said("Fly home! 🎉 Then rest. 👨\u200d👩\u200d👧\n🎉🎉\nDone.", "en") == [
+        "Fly home! 🎉",
+        "Then rest. 👨\u200d👩\u200d👧",
+        "Done.",
+    ]
+
+
+def test_an_address_is_broken_at_its_joints() -> None:
+    assert lines("https://example.org/a-long/way?with=queries", "en") == [
+        "https://",
+        "example.org/",
+        "a-",
+        "long/",
+        "way?",
+        "with=",
+        "queries",
+    ]

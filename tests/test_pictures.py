@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 import app
 from app.errors import InputError
-from app.media import pictures, styles
+from app.media import contrast, fonts, pictures, styles
+from app.media.styles import Style
+from app.models import Framing
 
 PAPER = styles.load("paper")
 WIDE = (1920, 1080)
@@ -34,9 +36,11 @@ def scene(width: int, height: int) -> Image.Image:
     return image
 
 
-def still(path: Path, size: tuple[int, int] = SMALL) -> Image.Image:
+def still(
+    path: Path, size: tuple[int, int] = SMALL, framing: Framing = "auto", style: Style = PAPER
+) -> Image.Image:
     target = path.with_name("still.png")
-    pictures.prepare(path, target, size=size, style=PAPER)
+    pictures.prepare(path, target, size=size, style=style, framing=framing)
     with Image.open(target) as image:
         image.load()
     assert image.mode == "RGB"
@@ -168,7 +172,8 @@ def test_transparency_stands_on_the_colour_of_the_style(tmp_path: Path) -> None:
     logo.paste((200, 30, 30, 255), (100, 75, 300, 225))
     logo.save(tmp_path / "logo.png")
     image = still(tmp_path / "logo.png")
-    assert pixel(image, 0.01, 0.5) == PAPER.colours.background
+    assert close(pixel(image, 0.01, 0), PAPER.colours.background, 2)
+    assert close(pixel(image, 0.01, 1), PAPER.colours.horizon, 2)
     assert close(pixel(image, 0.5, 0.5), (200, 30, 30))
     hidden = np.asarray(image).astype(int)
     assert not ((hidden[..., 0] > 240) & (hidden[..., 1] < 100)).any()  # the magenta stays hidden
@@ -194,7 +199,7 @@ def test_a_picture_of_another_aspect_is_kept_whole_within_the_resting_frame(
     picture: tuple[int, int], frame: tuple[int, int], tmp_path: Path
 ) -> None:
     scene(*picture).save(tmp_path / "tall.png")
-    made = np.asarray(still(tmp_path / "tall.png", frame)).astype(int)
+    made = np.asarray(still(tmp_path / "tall.png", frame, "blur")).astype(int)
     wide, high = pictures.canvas(frame)
     for colour in ((230, 20, 20), (20, 230, 20), (20, 20, 230), (245, 245, 245)):
         rows, columns = np.nonzero((abs(made - colour) < 20).all(axis=2))
@@ -219,16 +224,121 @@ def test_a_picture_of_nearly_the_aspect_fills_the_canvas(
 @pytest.mark.parametrize("picture", [(1, 1), (60, 40), (320, 180), (1, 500), (500, 1)])
 def test_a_tiny_picture_is_framed_not_blown_up(picture: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", picture, (240, 200, 40)).save(tmp_path / "tiny.png")
-    image = np.asarray(still(tmp_path / "tiny.png", (960, 540))).astype(int)
+    image = np.asarray(still(tmp_path / "tiny.png", (960, 540), "blur")).astype(int)
     rows, columns = np.nonzero((abs(image - (240, 200, 40)) < 8).all(axis=2))
     assert 1 <= np.ptp(columns) + 1 <= 2 * picture[0]
     assert 1 <= np.ptp(rows) + 1 <= 2 * picture[1]
 
 
+@pytest.mark.parametrize("size", [SMALL, (270, 480), (270, 270)])
+def test_a_border_of_one_colour_goes_on_without_a_seam(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    plate = Image.new("RGB", (900, 700), (224, 231, 222))
+    plate.paste(scene(300, 300), (300, 200))
+    plate.save(tmp_path / "plate.png")
+    image = np.asarray(still(tmp_path / "plate.png", size)).astype(int)
+    away = abs(image - (224, 231, 222)).max(axis=2) > 2
+    rows, columns = np.nonzero(away)
+    high, wide = away.shape
+    assert away.mean() > 0.02
+    assert wide * 0.2 < columns.min() < columns.max() < wide * 0.8
+    assert rows.max() < (high + size[1]) / 2 - PAPER.captions.zone * size[1]  # captions hide none
+
+
+def screenshot() -> Image.Image:
+    image = Image.new("RGB", (1440, 900), (246, 247, 249))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 0, 1440, 64), fill=(40, 44, 62))
+    face = fonts.face("en", "regular", 30)
+    for row in range(11):
+        pen.text((90, 110 + 68 * row), f"Order {row}: two bowls, glazed, to be sent", "black", face)
+    pen.text((1180, 110), "48.00 EUR", "black", face)
+    return image
+
+
+def test_a_page_to_read_is_never_cut_nor_under_captions(tmp_path: Path) -> None:
+    screenshot().save(tmp_path / "page.png")
+    plan = pictures.prepare(tmp_path / "page.png", tmp_path / "still.png", size=SMALL, style=PAPER)
+    assert (plan.way, plan.window, plan.clear) == ("solid", (0, 0, 1, 1), True)
+    with Image.open(tmp_path / "still.png") as image:
+        bar = np.nonzero((abs(np.asarray(image).astype(int) - (40, 44, 62)) < 12).all(axis=2))
+    assert np.ptp(bar[1]) == pytest.approx(1440 / 900 * 0.71 * 270, rel=0.05)
+
+
+def test_the_ground_of_a_logo_lets_it_be_seen(tmp_path: Path) -> None:
+    for style in map(styles.load, styles.names()):
+        for ink in (style.colours.background, style.colours.ink):
+            logo = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
+            logo.paste((*ink, 255), (100, 75, 300, 225))
+            logo.save(tmp_path / "logo.png")
+            image = np.asarray(still(tmp_path / "logo.png", style=style))
+            high, wide = image.shape[:2]
+            light = contrast.luminance(image[[2, high // 2 - 20], [2, wide // 2]])
+            assert contrast.ratio(*light) > 1.6
+
+
+def spotted(width: int, height: int, at: tuple[int, int]) -> Image.Image:
+    """A quiet gradient with one thing to look at."""
+    rows = np.linspace(90, 130, height)[:, None, None]
+    image = Image.fromarray(np.broadcast_to(rows, (height, width, 3)).astype(np.uint8))
+    reach = min(width, height) // 8
+    ImageDraw.Draw(image).ellipse(
+        (at[0] - reach, at[1] - reach, at[0] + reach, at[1] + reach), fill=(230, 60, 20)
+    )
+    return image
+
+
+@pytest.mark.parametrize(
+    ("picture", "at", "size", "framing"),
+    [
+        ((1000, 1000), (500, 130), SMALL, "auto"),
+        ((1000, 1000), (500, 870), SMALL, "auto"),
+        ((1600, 900), (200, 450), (270, 270), "auto"),
+        ((2400, 600), (2200, 300), (270, 480), "crop"),
+        ((600, 2000), (300, 1800), SMALL, "crop"),
+    ],
+)
+def test_a_crop_keeps_what_draws_the_eye(
+    picture: tuple[int, int],
+    at: tuple[int, int],
+    size: tuple[int, int],
+    framing: Framing,
+    tmp_path: Path,
+) -> None:
+    spotted(*picture, at).save(tmp_path / "spot.png")
+    image = np.asarray(still(tmp_path / "spot.png", size, framing)).astype(int)
+    spot = (abs(image - (230, 60, 20)) < 40).all(axis=2)
+    scale = max(side / extent for side, extent in zip(pictures.canvas(size), picture, strict=True))
+    whole = np.pi * (min(picture) // 8 * scale) ** 2
+    assert spot.sum() > 0.95 * whole
+    assert image[:, :4].min() > 85  # it fills the canvas, nothing is darkened
+    assert image[:, -4:].min() > 85
+
+
+def test_what_would_lose_too_much_is_shown_whole(tmp_path: Path) -> None:
+    image = spotted(1000, 1000, (500, 130))
+    image.paste(spotted(1000, 300, (500, 150)), (0, 700))
+    image.save(tmp_path / "two.png")
+    plan = pictures.prepare(tmp_path / "two.png", tmp_path / "s.png", size=SMALL, style=PAPER)
+    assert plan.way == "blur"
+
+
+def test_a_crop_that_is_asked_for_stops_where_pixels_would_show(tmp_path: Path) -> None:
+    scene(130, 73).save(tmp_path / "tiny.png")
+    for framing in ("auto", "crop"):
+        plan = pictures.prepare(
+            tmp_path / "tiny.png", tmp_path / "s.png", size=(480, 270), style=PAPER, framing=framing
+        )
+        assert plan.way != "crop"
+
+
 PREPARE = """
 import resource, sys
 from pathlib import Path
-from app.media import pictures, styles
+from app.media import contrast, fonts, pictures, styles
+from app.media.styles import Style
+from app.models import Framing
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 style = styles.load("paper")
@@ -237,20 +347,30 @@ print(peak() - before)
 """
 
 
-def test_a_huge_photo_is_decoded_small(tmp_path: Path) -> None:
-    Image.new("L", (20_000, 20_000), 128).save(tmp_path / "huge.jpg", quality=30)
-    target = tmp_path / "still.jpg"
-    backend = Path(app.__file__).parents[1]
+def used(path: Path) -> int:
+    """The kilobytes that preparing a picture takes at its peak."""
     run = subprocess.run(  # a process of its own: earlier tests have raised this one's peak
-        [sys.executable, "-c", PREPARE, tmp_path / "huge.jpg", target],
+        [sys.executable, "-c", PREPARE, path, path.with_name("still.jpg")],
         capture_output=True,
         check=True,
         text=True,
-        cwd=backend,
+        cwd=Path(app.__file__).parents[1],
     )
-    assert int(run.stdout) < 300 * 1024  # kilobytes; in full it takes 400 MB, as RGB 1.2 GB
-    with Image.open(target) as image:
+    with Image.open(path.with_name("still.jpg")) as image:
         assert image.size == (2304, 1296)
+    return int(run.stdout)
+
+
+def test_a_huge_photo_is_decoded_small(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 20_000), 128).save(tmp_path / "huge.jpg", quality=30)
+    assert used(tmp_path / "huge.jpg") < 300 * 1024  # in full it takes 400 MB, as RGB 1.2 GB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "size"), [("RGBA", 4), ("I;16", 2)])
+def test_a_huge_picture_is_held_in_memory_once(mode: str, size: int, tmp_path: Path) -> None:
+    Image.new(mode, (8000, 8000), 99).save(tmp_path / "huge.png", compress_level=1)
+    assert used(tmp_path / "huge.png") < size * 64_000_000 // 1024 + 130 * 1024
 
 
 def bomb(path: Path, side: int) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app import providers
 from app.errors import InputError, MediaError
 from app.models import Speech
-from app.providers import SpeechRequest, _english, _mandarin, _voice, hibari, kokoro
+from app.providers import SpeechRequest, _english, _japanese, _mandarin, _voice, hibari, kokoro
 from app.providers._voice import RATE, SILENCE, UNIT, VOCABULARY, Reading
 
 NASTY = [
@@ -234,6 +234,14 @@ def test_tones_change_in_company(text: str, sounds: str) -> None:
         ("2/3", "三分之二"),
         ("3-5天", "三到五天"),
         ("0912-345-678", "零九一二三四五六七八"),
+        ("(02)1234-5678", "零二一二三四五六七八"),
+        ("NT$ 2", "新台幣兩元"),
+        ("2 L", "兩公升"),
+        ("5公里~10公里", "五公里到十公里"),
+        ("撥打119", "撥打一一九"),
+        ("2026年前", "二零二六年前"),
+        ("台北101", "台北一零一"),
+        ("7-5=2", "七減五等於二"),
         ("１２３％", "百分之一百二十三"),
     ],
 )
@@ -263,6 +271,19 @@ def test_a_number_is_one_word_and_a_character_is_one() -> None:
         ("rock & roll", "rock and roll"),
         ("#1", "number one"),
         ("Chapter IV", "Chapter four"),
+        ("from the Sun.", "from the sun."),
+        ("I said no.", "I said know."),
+        ("on Sun, Dec 25th", "on Sunday, December twenty-fifth"),
+        ("Mar 5", "March fifth"),
+        ("$5 bn", "five billion dollars"),
+        ("3 m", "three meters"),
+        ("1.5 L", "1.5 liters"),
+        ("2 1/2 cups", "two and a half cups"),
+        ("World War II", "World War two"),
+        ("~50", "about fifty"),
+        ("007", "zero zero seven"),
+        ("a 30-second clip", "a thirty second clip"),
+        ("e.g. this", "for example this"),
         ("Ｆｕｌｌ", "Full"),
         ("[a](/ɹɹɹ/)", "a"),
     ],
@@ -424,6 +445,7 @@ def test_a_text_longer_than_a_call_is_joined_exactly(
     [
         ("en", "It cost $3 on May 5, today."),
         ("zh-TW", "用 AI 做了30秒，很好看。"),
+        ("ja", "AIで30秒の動画、できた。"),
     ],
 )
 def test_kokoro_says_a_sentence_with_exact_times(
@@ -432,7 +454,7 @@ def test_kokoro_says_a_sentence_with_exact_times(
     request = SpeechRequest.model_validate({"text": text, "language": language})
     speech = natural.speak(request, tmp_path / "k.wav")
     assert_speech(speech, tmp_path / "k.wav")
-    read = (_mandarin if language == "zh-TW" else _english).read(text)
+    read = {"en": _english, "zh-TW": _mandarin, "ja": _japanese}[language].read(text)
     assert [w.span for w in speech.words] == read.spans
     assert len(speech.words) * 0.1 < speech.seconds < len(speech.words)
 

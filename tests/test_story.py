@@ -373,13 +373,49 @@ def test_encodings_and_line_ends(folder: Path, encoding: str, ends: str) -> None
     assert result.script.title == "燈塔"
 
 
-def test_emoji_and_invisible_characters_are_left_out_and_named(folder: Path) -> None:
-    result = read(folder, "# Hi 🎉\n\n## Go 🚀\n\nWo\u200brd\x07s 😀, cafe\u0301 \u202eend.\n")
+def test_emoji_stay_and_invisible_characters_go(folder: Path) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    text = f"# Hi 🎉\n\n## Go {family}\n\nWo\u200brd\x07s ❤\ufe0f, a\ufe0f cafe\u0301 \u202eend.\n"
+    result = read(folder, text)
     assert result.script is not None
     scene = result.script.scenes[0]
-    assert (result.script.title, scene.heading) == ("Hi", "Go")
-    assert scene.narration == "Words, caf\u00e9 end."
-    assert result.warnings[-1].endswith("left out: 🎉 🚀 😀.")
+    assert (result.script.title, scene.heading) == ("Hi 🎉", f"Go {family}")
+    assert scene.narration == "Words ❤\ufe0f, a caf\u00e9 end."
+    assert not result.warnings
+
+
+def test_words_with_a_reading_are_read_by_line(folder: Path) -> None:
+    text = "---\npronunciations:\n  FFmpeg: eff eff em peg\n  重慶: chong2 qing4\npause: 1.5\nframing: blur\ncaption_style: boxed\n---\nHi."
+    fields = read(folder, text).fields
+    assert fields["pronunciations"] == {"FFmpeg": "eff eff em peg", "重慶": "chong2 qing4"}
+    assert ProjectSpec.model_validate(fields).pause == 1.5
+    for wrong, line, told in (
+        ("pronunciations: FFmpeg", 2, "must be a mapping"),
+        (f"pronunciations:\n  a: b\n  x: {'y' * 121}", 4, "at most 120"),
+        ("framing: zoom", 2, "'auto', 'crop', 'blur' or 'solid'"),
+        ("caption_style: big", 2, "'karaoke', 'phrase', 'boxed' or 'clean'"),
+        ("pause: 9", 2, "less than or equal to 4"),
+    ):
+        error = refused(folder, f"---\n{wrong}\n---\nHi.")
+        assert f"line {line}:" in error.message
+        assert told in error.message
+
+
+def test_a_scene_names_the_design_of_its_card(folder: Path) -> None:
+    text = "# T\n\n<!-- card: title -->\nHello.\n\n## A\n\n<!-- card: Quote -->\n\nWords.\n\n## B\n\n<!-- else -->\nMore.\n\n## C\n\n- one\n- two\n- three"
+    cards = [scene.visual.card for scene in script_of(folder, text).scenes]
+    assert cards == ["title", "quote", None, "list"]
+    text = "scenes:\n- narration: One.\n  card: number\n- narration: Two.\n"
+    script = script_of(folder, text, "p.yaml")
+    assert [s.visual.card for s in script.scenes] == ["number", None]
+    assert story.script_from_json(script.model_dump_json()) == script
+    for wrong, line in (
+        ("## A\n\nx\n\n<!-- card: big -->", 5),
+        ("## A\n\n![](sea.jpg)\nx\n\n<!-- card: list -->", 1),
+    ):
+        error = refused(folder, wrong)
+        assert error.code == "card_unknown"
+        assert f"line {line}:" in error.message
 
 
 def test_unbroken_latin_becomes_scenes(folder: Path) -> None:
@@ -450,7 +486,7 @@ GOOD = {
 
 def test_a_script_by_hand_is_read() -> None:
     script = story.script_from_json(json.dumps(GOOD))
-    assert script.scenes[0].narration == "Hello there."
+    assert script.scenes[0].narration == "Hello 🎉 there."
     assert script.scenes[1].visual.path == "a/b.jpg"
     assert story.script_from_json(script.model_dump_json(indent=2)) == script
 

@@ -21,7 +21,17 @@ TOPICS: tuple[tuple[lang.Language, str], ...] = (
     ("zh-TW", "台灣高鐵"),
     ("zh-TW", "Python"),
     ("zh-TW", "量子電腦與傳統電腦的差別以及它們在未來二十年內對金融醫療與交通可能造成的影響" * 3),
+    ("ja", "なぜ海は塩辛いのか？"),
+    ("ja", "コーヒー"),
+    (
+        "ja",
+        "人工知能とロボットがこれから二十年の暮らしと仕事と学びにもたらすかもしれない変化について"
+        * 3,
+    ),
 )
+
+
+TOLD = {"en": "written by a template", "zh-TW": "由範本", "ja": "テンプレートが作成"}
 
 
 def write(topic: str, language: lang.Language, seconds: float = 40, **more: str) -> Script:
@@ -48,7 +58,7 @@ def test_it_says_plainly_who_wrote_it(language: lang.Language, topic: str) -> No
     script = write(topic, language, description="My own words.")
     assert script.origin == "template writer"
     assert script.description.startswith("My own words.")
-    assert {"en": "written by a template", "zh-TW": "由範本"}[language] in script.description
+    assert TOLD[language] in script.description
     assert script.language == language
     assert lang.width(script.title) <= 82
 
@@ -63,7 +73,13 @@ def test_a_question_stays_one_and_a_title_of_ones_own_wins() -> None:
     assert script.title == "Purr"
     assert script.scenes[0].heading == "Why do cats purr?"
     assert script.scenes[0].narration.startswith("Here is a question: why do cats purr?")
-    assert write("{topic} 🎉 {0}\n\x00", "en").title == "(topic) (0)"
+    assert write("{topic} {0}\n\x00", "en").title == "(topic) (0)"
+
+
+def test_emoji_of_a_topic_are_shown_and_not_said() -> None:
+    script = write("do bees dance? 🐝👩\u200d🚀", "en")
+    assert script.title == "Do bees dance? 🐝👩\u200d🚀"
+    assert script.scenes[0].narration.startswith("Here is a question: do bees dance?")
 
 
 def test_a_wish_beyond_its_words_gets_all_of_them() -> None:

@@ -91,8 +91,8 @@ def test_captions_are_where_the_words_are() -> None:
             for cue in made.cues
             if sample / 48_000 <= cue.start < sample / 48_000 + sentence.speech.seconds
         ]
-        assert said[0].start == pytest.approx(sample / 48_000 + words[0].start, abs=1e-9)
-        assert said[-1].end == pytest.approx(sample / 48_000 + words[-1].end, abs=1e-9)
+        assert said[0].said[0] == pytest.approx(sample / 48_000 + words[0].start, abs=1e-9)
+        assert said[-1].said[1] == pytest.approx(sample / 48_000 + words[-1].end, abs=1e-9)
     assert sum(len(segment.cues) for segment in made.segments) == len(made.cues)
 
 
@@ -216,3 +216,23 @@ def test_many_scenes_stay_exact() -> None:
     made = plan(*(STORY * 50))
     assert made.frames == sum(segment.frames for segment in made.segments)
     assert made.cues == tuple(sorted(made.cues, key=lambda cue: cue.start))
+
+
+@pytest.mark.parametrize("pause", [0.3, 2.5])
+def test_pauses_between_sentences_and_scenes_grow_alike(pause: float) -> None:
+    style = styles.load("paper")
+    usual = timeline.plan(STORY, fps=30, size=SIZE, style=style, language="en")
+    made = timeline.plan(STORY, fps=30, size=SIZE, style=style, language="en", pause=pause)
+
+    def silences(one: Timeline) -> list[int]:
+        spoken = [take for story in STORY for take in story.sentences]
+        ends = [at + 2 * t.speech.samples for (_, at), t in zip(one.voice, spoken, strict=True)]
+        return [later - end for (_, later), end in zip(one.voice[1:], ends, strict=False)]
+
+    per_scene = len(SENTENCES)
+    for number, (before, after) in enumerate(zip(silences(usual), silences(made), strict=True), 1):
+        within = number % per_scene != 0
+        if within:
+            assert after == round(pause * timeline.GAP * timeline.SAMPLE_RATE)
+        else:
+            assert after > before if pause > 1 else after <= before

@@ -55,11 +55,14 @@ WORDS = {
     "zh-TW": st.sampled_from(
         ("我們，", "燈塔", "1969年", "Python", "。「好」", "嗎？", "的", "……")
     ),
+    "ja": st.sampled_from(
+        ("島の端に、", "灯台", "1969年", "Python", "。「はい」", "コーヒー", "ちょっと", "……")
+    ),
 }
 
 
 @settings(max_examples=25, deadline=None)
-@given(data=st.data(), language=st.sampled_from(["en", "zh-TW"]), spans=SOUNDS)
+@given(data=st.data(), language=st.sampled_from(["en", "zh-TW", "ja"]), spans=SOUNDS)
 def test_marks_lie_end_to_end_whatever_is_heard(
     data: st.DataObject, language: Language, spans: list[tuple[float, float]]
 ) -> None:
@@ -199,7 +202,7 @@ def test_a_recogniser_that_fails_costs_no_sound_and_is_asked_once(
 
     monkeypatch.setattr(_recogniser, "_found", lambda: True)
     monkeypatch.setattr(_recogniser, "_broken", Event())
-    monkeypatch.setattr(_recogniser, "_opened", fails)
+    monkeypatch.setattr(_recogniser, "opened", fails)
     reading = _timing.read(UNEVEN, "en")
     for _ in range(3):
         _, means = _timing.timed(reading, UNEVEN, "en", _voice.trimmed(tone(4.0)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 import _measure
 from _workers import Bench, bench, story
-from app.media import audio, ffmpeg
+from app.media import audio, captions, ffmpeg
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg, pytest.mark.slow]
 
@@ -100,6 +102,10 @@ def test_captions_keep_time_with_the_voice(project: Path, tmp_path: Path) -> Non
     errors = _measure.caption_errors(project, tmp_path)
     late = [e for e in errors if max(abs(e[0]), abs(e[1])) > 0.080]
     assert not late
+    shown = _measure.cues((project / "captions.srt").read_text())
+    marked = _measure.sung((project / "captions.ass").read_text())
+    for (start, _, _), (first, _) in zip(shown, marked, strict=True):
+        assert first - captions.LEAD - 0.01 <= start <= first + 0.01
 
 
 def test_words_and_silences_tile_the_samples(project: Path) -> None:
@@ -122,3 +128,18 @@ def test_a_thumbnail_and_captions_lie_beside_it(project: Path) -> None:
     assert thumbnail.read_bytes()[:3] == b"\xff\xd8\xff"
     assert (project / "captions.vtt").read_text().startswith("WEBVTT\n")
     assert _measure.cues((project / "captions.srt").read_text())
+
+
+def test_the_check_finds_nothing_wrong(house: Bench, project: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "app", "check", project.name, "--json"],
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    found = json.loads(ran.stdout)
+    assert [row for row in found["rows"] if row["verdict"] == "fail"] == []
+    assert ran.returncode == 0
+    assert (found["size"], found["draft"]) == ([1920, 1080], False)

@@ -193,6 +193,8 @@ def test_the_title_and_tags_fit_where_they_are_published() -> None:
 def test_another_language_is_refused_and_so_are_simplified_characters() -> None:
     with pytest.raises(PermanentError, match="not in Chinese"):
         written(*[answer()] * 3, language="zh-TW")
+    with pytest.raises(PermanentError, match="not in Japanese"):
+        written(*[narrated("東京駅乗降客数増加" * 16)] * 3, language="ja")
     simplified = "这条河流从来没有离开过这片土地。" * 8
     with pytest.raises(PermanentError, match="Traditional"):
         written(*[narrated(simplified)] * 3, language="zh-TW")

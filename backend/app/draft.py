@@ -44,6 +44,8 @@ def prepare(
         InputError: What is wrong, with its line.
     """
     made = _draft(spec, overrides)
+    _check_words(made[0])
+    _check_style(made[0])
     _check_publication(made[0], before)
     return made
 
@@ -57,7 +59,7 @@ def _draft(spec: ProjectSpec | Mapping[str, Any] | str | Path, overrides: dict[s
 
 
 def _from_fields(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
-    fields = {**fields, **overrides}
+    fields = _over(fields, overrides)
     if fields.get("source"):
         raise InputError(
             "source_needs_file",
@@ -108,6 +110,7 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
             "A story given as text can't name files: there is no folder to find them in.",
             "Save it as a file beside its pictures and pass the file's path.",
         )
+    _check_drawable(found)
     fields = {**fields, **overrides}
     more = _sources(fields, Path())
 
@@ -125,6 +128,7 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
         suffix, "story.md"
     )
     _check_pictures(path.parent, found)
+    _check_drawable(found)
     given, at = dict(overrides), Path()
     if found.script is None and not given.get("sources"):
         given["sources"], at = found.fields.get("sources"), path.parent
@@ -215,14 +219,72 @@ def _check_pictures(folder: Path, found: Story) -> None:
             pictures.check(folder / relative)
 
 
+def _check_drawable(found: Story) -> None:
+    """Refuse a story with characters that no font has.
+
+    Raises:
+        InputError: `script_undrawable`.
+    """
+    if found.script is None:
+        return
+    shown = [(scene.heading, scene.narration) for scene in found.script.scenes]
+    if all(text.isascii() for text in (found.script.title, *sum(shown, ()))):
+        return
+    from app.media import coverage  # costs Pillow; a story in ASCII does not pay
+
+    coverage.check(found.script)
+
+
+def _check_style(spec: ProjectSpec) -> None:
+    """Refuse a style that is not there, or wrong.
+
+    Raises:
+        InputError: as `styles.load`.
+    """
+    if spec.style != ProjectSpec.model_fields["style"].default:  # that one costs no Pillow
+        from app.media import styles
+
+        styles.load(spec.style)
+
+
+def _check_words(spec: ProjectSpec) -> None:
+    """Refuse a topic or a title of letters that no voice reads or no font has.
+
+    Raises:
+        InputError: `script_unsupported` or `script_undrawable`.
+    """
+    given = [(name, getattr(spec, name) or "") for name in ("topic", "title")]
+    if all(text.isascii() for _, text in given):
+        return
+    for name, text in given:
+        if strange := _language().unsupported(_language().visible(text)):
+            raise InputError(
+                "script_unsupported",
+                f"No voice here can read these characters of the {name}: {strange[:12]}.",
+                "Write it in English, Traditional Chinese or Japanese.",
+            )
+    from app.media import coverage  # costs Pillow; words in ASCII do not pay
+
+    coverage.check_texts([(f"the {name}", text) for name, text in given], spec.language)
+
+
 def _spec_of(found: Story, name: str, overrides: dict[str, Any]) -> ProjectSpec:
-    fields: dict[str, Any] = {**found.fields, **overrides}
+    fields = _over(found.fields, overrides)
     if found.script is not None:
         fields["source"] = name
         fields.setdefault("language", found.script.language)
     elif fields.get("topic"):
         fields.setdefault("language", _language().detect(str(fields["topic"])))
     return _checked(fields)
+
+
+def _over(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields under others that win over them; words with a reading join those there are."""
+    joined = {**fields, **overrides}
+    both = [one.get("pronunciations") for one in (fields, overrides)]
+    if all(isinstance(one, Mapping) for one in both):
+        joined["pronunciations"] = {**both[0], **both[1]}  # type: ignore[dict-item] # just asked
+    return joined
 
 
 def _checked(fields: dict[str, Any]) -> ProjectSpec:

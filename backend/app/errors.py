@@ -103,6 +103,12 @@ class MediaError(ReelchainError):
     exit_code = 8
 
 
+class CheckError(ReelchainError):
+    """A finished video is not as it must be; said by `check`."""
+
+    exit_code = 14
+
+
 class ServiceError(ReelchainError):
     """Redis, a worker or a program the work needs is not there."""
 

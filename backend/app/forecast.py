@@ -17,7 +17,7 @@ from typing import Any
 
 from app import language, prices, settings, story
 from app.errors import ReelchainError
-from app.models import ProjectSpec, Stage
+from app.models import Language, ProjectSpec, Stage
 from app.project import STAGE_ORDER, Project, ids
 from app.providers import costs
 from app.spending import Usage
@@ -33,7 +33,7 @@ FIRST_GUESS: dict[Stage, float] = {
 MOST_LOOKED_AT = 60
 MOST_COUNTED = 20
 """Latest projects that are opened, and latest complete ones that count."""
-HERE = frozenset(("template", "kokoro", "hibari", "folder"))
+HERE = frozenset(("template", "kokoro", "hibari", "openjtalk", "folder"))
 """Providers that work on this machine: they cost no money and use up no quota."""
 FREE = HERE | {"youtube"}
 """Publishers that cost no money, and whatever works on this machine."""
@@ -58,7 +58,7 @@ class Job:
     """
 
     title: str
-    language: str
+    language: Language
     source: str
     video_seconds: float
     done: tuple[Stage, ...] = ()

@@ -16,8 +16,11 @@ from pydantic import (
 
 from app.errors import ReelchainError
 
-Language = Literal["en", "zh-TW"]
+Language = Literal["en", "zh-TW", "ja"]
 Shape = Literal["16:9", "9:16", "1:1"]
+CaptionStyle = Literal["karaoke", "phrase", "boxed", "clean"]
+Framing = Literal["auto", "crop", "blur", "solid"]
+CardKind = Literal["title", "statement", "list", "quote", "number", "end"]
 Privacy = Literal["private", "unlisted", "public"]
 Stage = Literal[
     "script_generation",
@@ -125,12 +128,27 @@ class ProjectSpec(Value):
     """Name of a voice; the language's default otherwise."""
     speed: float = Field(default=1.0, ge=0.5, le=2.0, json_schema_extra=_feeds("asset_generation"))
     """Speaking rate, 1.0 is the voice's own."""
+    pronunciations: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=60)],
+        Annotated[str, StringConstraints(min_length=1, max_length=120)],
+    ] = Field(default={}, max_length=500, json_schema_extra=_feeds("asset_generation"))
+    """Words as written → how they are said, for the voices of this machine: other words of the
+    language, pinyin with tone numbers (`zh-TW`) or kana (`ja`)."""
     style: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,40}$")] = Field(
         default="paper", json_schema_extra=_feeds("asset_generation")
     )
+    framing: Framing = Field(default="auto", json_schema_extra=_feeds("asset_generation"))
+    """How pictures of another shape fill the frame: `auto`, cropped (`crop`), or whole over a
+    blurred or a plain ground (`blur`, `solid`)."""
     shape: Shape = Field(default="16:9", json_schema_extra=_feeds("asset_generation"))
     captions: bool = Field(default=True, json_schema_extra=_feeds("video_rendering"))
-    """Burn captions into the picture; SRT and VTT are written in any case."""
+    """Burn captions into the picture; SRT, VTT and ASS are written in any case."""
+    caption_style: CaptionStyle | None = Field(
+        default=None, json_schema_extra=_feeds("video_rendering")
+    )
+    """How captions look; None is what the style says."""
+    pause: float = Field(default=1.0, ge=0.3, le=4.0, json_schema_extra=_feeds("video_rendering"))
+    """Length of the pauses between sentences and scenes, 1.0 the usual."""
     music: str = Field(default="auto", json_schema_extra=_feeds("video_rendering"))
     """`auto` (a bed of our own), `none`, or a sound file below `source/`."""
     privacy: Privacy = Field(default="private", json_schema_extra=_feeds("youtube_upload"))
@@ -173,6 +191,8 @@ class Visual(Value):
     alt: str = ""
     prompt: Annotated[str, StringConstraints(max_length=2000)] = ""
     """What a picture shows that a provider is to make, where a card stands otherwise."""
+    card: CardKind | None = None
+    """Which design a card has; None lets its words decide."""
     keywords: tuple[Annotated[str, StringConstraints(max_length=80)], ...] = Field(
         default=(), max_length=10
     )

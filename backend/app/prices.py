@@ -106,7 +106,10 @@ TABLE: Mapping[str, Mapping[date, Price]] = {
     # the providers of this machine, and stocks of pictures that take no money
     **{
         f"{service}/{ALL}": {START: FREE}
-        for service in ("template", "kokoro", "hibari", "cards", "folder", "pexels", "pixabay")
+        for service in (
+            *("template", "kokoro", "hibari", "openjtalk", "cards", "folder"),
+            *("pexels", "pixabay"),
+        )
     },
 }
 """`service/model` → the first day of a price → the price. What is not in it, nobody knows here."""

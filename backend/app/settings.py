@@ -55,6 +55,7 @@ class Settings(Base):
     redis_password: SecretStr | None = None
 
     data_dir: RootPath = Path("data")
+    styles_dir: RootPath | None = None
     database_url: SecretStr | None = None
 
     script_provider: str = "template"
@@ -117,6 +118,11 @@ class Settings(Base):
     @property
     def published_dir(self) -> Path:
         return self.data_dir / "published"
+
+    @property
+    def styles_folder(self) -> Path:
+        """Where the user's own styles lie."""
+        return self.styles_dir or self.data_dir / "styles"
 
     @property
     def run_dir(self) -> Path:

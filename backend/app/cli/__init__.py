@@ -12,7 +12,19 @@ from typing import Any
 import typer
 
 from app import errors
-from app.cli import auth, batches, developer, history, operations, projects, quota, stack
+from app.cli import (
+    auth,
+    batches,
+    check,
+    developer,
+    history,
+    operations,
+    projects,
+    quota,
+    stack,
+    styles,
+    voices,
+)
 from app.cli.output import failed
 
 app = typer.Typer(
@@ -26,7 +38,7 @@ app = typer.Typer(
 )
 batch = typer.Typer(help="One video per entry of a playlist.", no_args_is_help=True)
 
-for room in (projects, stack, operations, quota, history, auth, developer):
+for room in (projects, stack, operations, quota, history, auth, check, styles, voices, developer):
     room.register(app)
 batches.register(batch)
 app.add_typer(batch, name="batch")

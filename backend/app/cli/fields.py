@@ -9,13 +9,31 @@ from typing import Annotated, Any
 
 import typer
 
+from app.errors import InputError
+
 FIELDS: dict[str, Any] = {
     "language": Annotated[
-        str | None, typer.Option(help="en or zh-TW; found out from the text otherwise.")
+        str | None, typer.Option(help="en, zh-TW or ja; found out from the text otherwise.")
     ],
     "shape": Annotated[str | None, typer.Option(help="16:9, 9:16 or 1:1.")],
     "style": Annotated[str | None, typer.Option(help="A named style.")],
     "voice": Annotated[str | None, typer.Option(help="A voice's name.")],
+    "speed": Annotated[float | None, typer.Option(help="Rate of the voice, 1 its own; 0.5 to 2.")],
+    "pause": Annotated[
+        float | None, typer.Option(help="Length of the pauses, 1 the usual; 0.3 to 4.")
+    ],
+    "pronunciations": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--say",
+            help="A word as written, and how it is said; may be repeated.",
+            metavar="WORD=READING",
+        ),
+    ],
+    "framing": Annotated[
+        str | None,
+        typer.Option(help="How pictures fill the frame: auto, crop, blur or solid."),
+    ],
     "length": Annotated[float | None, typer.Option(help="Seconds wanted, for a bare topic.")],
     "notes": Annotated[
         str | None, typer.Option(help="What the writer of a topic is to know or to say.")
@@ -35,6 +53,9 @@ FIELDS: dict[str, Any] = {
     "captions": Annotated[
         bool | None,
         typer.Option("--captions/--no-captions", help="Burn captions into the picture."),
+    ],
+    "caption_style": Annotated[
+        str | None, typer.Option(help="How captions look: karaoke, phrase, boxed or clean.")
     ],
     "privacy": Annotated[str | None, typer.Option(help="private, unlisted or public.")],
     "publish_at": Annotated[
@@ -65,6 +86,25 @@ FIELDS: dict[str, Any] = {
 """Field of `ProjectSpec` → its option."""
 
 
+def _said(given: list[str]) -> dict[str, str]:
+    """Return `WORD=READING` options as the field they fill.
+
+    Raises:
+        InputError: `pronunciation_invalid`.
+    """
+    said = {}
+    for one in given:
+        word, equals, reading = one.partition("=")
+        if not (word.strip() and equals and reading.strip()):
+            raise InputError(
+                "pronunciation_invalid",
+                f"--say {one[:60]!r} is not WORD=READING.",
+                "Write the word as it stands in the text, =, and how it is said.",
+            )
+        said[word.strip()] = reading.strip()
+    return said
+
+
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each of `FIELDS`; it gets those that were set as `given`."""
     own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
@@ -72,7 +112,10 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> None:
         fields = {name: arguments.pop(name) for name in FIELDS}
-        command(**arguments, given={name: v for name, v in fields.items() if v not in (None, [])})
+        given = {name: v for name, v in fields.items() if v not in (None, [])}
+        if "pronunciations" in given:
+            given["pronunciations"] = _said(given["pronunciations"])
+        command(**arguments, given=given)
 
     kind = inspect.Parameter.KEYWORD_ONLY
     more = [inspect.Parameter(n, kind, default=None, annotation=a) for n, a in FIELDS.items()]

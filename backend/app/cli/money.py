@@ -7,6 +7,7 @@ from typing import Any
 
 from app import prices
 from app.cli import output
+from app.spending import Usage
 
 COLUMNS = ["Service and model", "Calls", "Tokens in", "Tokens out", "Pictures", "Characters", "USD"]
 AMOUNTS = ("calls", "input_tokens", "output_tokens", "pictures", "characters")
@@ -41,6 +42,12 @@ def forecast(planned: dict[str, Any]) -> str:
         return f"about {calls} paid calls, cost unknown ({planned['usd_note']})"
     about = _usd(planned["usd"])
     return f"about {calls} paid calls, about {about} (prices of {planned['prices_of']})"
+
+
+def dollars(usage: Usage) -> str:
+    """Return what a use costs, in words."""
+    usd = prices.price(usage)
+    return "an unknown amount" if usd is None else prices.shown(usd)
 
 
 def _usd(text: str | None) -> str:

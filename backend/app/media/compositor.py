@@ -1,4 +1,4 @@
-"""Frames of a segment as planar Y'CbCr: the canvas moved, the crossfade, the captions.
+"""Frames of a segment as planar Y'CbCr: the canvas moved, the transition, the captions.
 
 Everything is done on 8-bit planes in the encoder's own format (4:2:0, BT.709, limited range,
 chroma sited left), so that no frame is ever converted: the canvas is, once.
@@ -6,10 +6,9 @@ chroma sited left), so that no frame is ever converted: the canvas is, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -17,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import MediaError
-from app.media.captions import Cue, Painter, Raster
-from app.media.styles import Style
-from app.media.timeline import NATIVE, Pose, Segment
+from app.media.captions import Painter, Raster
+from app.media.styles import Style, TransitionKind
+from app.media.timeline import NATIVE, Pose, Segment, Still
+from app.media.transitions import Mixer, closer
 from app.models import Language
 
-HOLD = 0.25
-"""Seconds a burnt-in cue stays after its last word, unless the next one comes sooner."""
-JOIN = 0.6
-"""A cue stays until the next one where that comes within this time: no flicker between them."""
+BUILD = 0.3
+"""Seconds in which a step of a card that builds up fades in."""
 
 _SOFTNESS = 0.5
 """Sigma, in canvas pixels, of the blur that keeps fine detail from shimmering as it moves."""
@@ -33,6 +31,8 @@ _SOFTNESS = 0.5
 _SPARE = 32
 """Samples a resize may make beyond the frame, to choose scale and phase by; see `_fit`."""
 _EDGE = 48  # replicated around a canvas, as spare samples may lie outside it
+_NEAR_ENOUGH = 0.06
+"""Samples that a resize may be off at an edge of the frame; beyond it the plane is warped."""
 
 Plane = NDArray[np.uint8]
 
@@ -62,11 +62,6 @@ class Frame:
             self.buffer[luma : luma + quarter].reshape(height // 2, width // 2),
             self.buffer[luma + quarter :].reshape(height // 2, width // 2),
         )
-
-    @property
-    def flat(self) -> Plane:
-        """The whole buffer as one matrix, for operations that treat all planes alike."""
-        return self.buffer.reshape(-1, self.planes[0].shape[1] // 2)
 
 
 def planes(image: Plane) -> tuple[Plane, Plane, Plane]:
@@ -131,6 +126,11 @@ class Canvas:
 
     def _resample(self, plane: Plane, seen: Plane, across: _Fit, down: _Fit) -> None:
         rows, columns = seen.shape
+        if max(across.off, down.off) > _NEAR_ENOUGH:
+            way = np.array([[across.step, 0, across.start], [0, down.step, down.start]])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            cv2.warpAffine(plane, way, (columns, rows), dst=seen, flags=flags)
+            return
         part = plane[
             down.source : down.source + down.taken, across.source : across.source + across.taken
         ]
@@ -141,8 +141,17 @@ class Canvas:
 
 @dataclass(frozen=True)
 class _Fit:
-    """One axis of a resize: take `taken` samples from `source`, make `made`, skip the first `skip`."""
+    """One axis of a resize: take `taken` samples from `source`, make `made`, skip the first `skip`.
 
+    Attributes:
+        start: Where the first sample is to lie.
+        step: How far apart they are to be.
+        off: By how much the resize misses them, at worst.
+    """
+
+    start: float
+    step: float
+    off: float
     source: int
     taken: int
     made: int
@@ -154,8 +163,8 @@ def _fit(start: float, step: float, length: int) -> _Fit:
 
     A resize takes half the time of an affine warp, but starts at whole samples and scales by a
     ratio of whole numbers. With a few spare samples to either side there are hundreds of ratios
-    and phases; the best of them is off by 0.03 of a pixel (root mean square), as is the
-    warp, which rounds to 1/32.
+    and phases; the best of them is off by 0.02 of a pixel (root mean square). Only where a step
+    is nearly 1 do they lie too close together to choose from: there the warp is worth its time.
     """
     made, skip = _choices(length)
     taken = np.rint(step * made)
@@ -164,8 +173,17 @@ def _fit(start: float, step: float, length: int) -> _Fit:
     drift = (scale - step) * (length - 1)
     source = np.rint(start - first - drift / 2)
     off = first + source - start
-    best = int(np.argmin(np.maximum(np.abs(off), np.abs(off + drift))))
-    return _Fit(int(source[best]), int(taken[best]), int(made[best]), int(skip[best]))
+    most = np.maximum(np.abs(off), np.abs(off + drift))
+    best = int(np.argmin(most))
+    return _Fit(
+        start=start,
+        step=step,
+        off=float(most[best]),
+        source=int(source[best]),
+        taken=int(taken[best]),
+        made=int(made[best]),
+        skip=int(skip[best]),
+    )
 
 
 @cache
@@ -200,10 +218,72 @@ class Overlay:
             cv2.add(box, added, dst=box)
 
 
+class _Before:
+    """What the scene before ends on, and how it gives way."""
+
+    def __init__(self, still: Still, kind: TransitionKind, size: tuple[int, int]) -> None:
+        self._pose = still.pose
+        self._canvas = Canvas(still.picture, size, soften=still.pose.zoom < NATIVE)
+        self._frame = Frame(size)
+        self._canvas.view(still.pose, self._frame)
+        self._zooms = kind == "zoom"
+        self._mixer = Mixer(kind, size)
+
+    def mix(self, scene: Frame, out: Frame, share: float) -> None:
+        """Draw into `out` what is seen when `share` (0-1) of the way to `scene` is done."""
+        if self._zooms:
+            pose = replace(self._pose, zoom=self._pose.zoom * closer(share))
+            self._canvas.view(pose, self._frame)
+        self._mixer.mix(self._frame.planes, scene.planes, out.planes, share)
+
+
+class _Own:
+    """The scene's own picture from frame to frame: moved, and its steps faded in as they come."""
+
+    def __init__(self, segment: Segment, size: tuple[int, int]) -> None:
+        self._motion, self._size = segment.motion, size
+        self._soft = segment.motion.end.zoom < NATIVE
+        self._fade = round(BUILD * segment.fps)
+        self._coming = list(segment.steps)
+        self._canvas = Canvas(segment.picture, size, soften=self._soft)
+        self._clear = Frame(size)
+        self._mixed = Frame(size) if segment.steps else self._clear
+        self._leaving: tuple[Canvas, Frame] | None = None
+        self._begun = 0
+        self._pose: Pose | None = None
+
+    def at(self, number: int) -> tuple[Frame, Hashable]:
+        """Return what is seen at frame `number`, and a key that changes as it does."""
+        if self._coming and number >= self._coming[0].frame:
+            self._step()
+        pose = self._motion.at(number)
+        share = _eased(min(1.0, (number - self._begun + 1) / (self._fade + 1)))
+        if share == 1:
+            self._leaving = None
+        if pose != self._pose:
+            self._pose = pose
+            self._canvas.view(pose, self._clear)
+            if self._leaving is not None:
+                self._leaving[0].view(pose, self._leaving[1])
+        if self._leaving is None:
+            return self._clear, (pose, self._begun)
+        leaving, clear = self._leaving[1].planes, self._clear.planes
+        for old, new, seen in zip(leaving, clear, self._mixed.planes, strict=True):
+            cv2.addWeighted(old, 1 - share, new, share, 0, dst=seen)
+        return self._mixed, (pose, self._begun, share)
+
+    def _step(self) -> None:
+        step = self._coming.pop(0)
+        self._leaving = self._canvas, self._clear
+        self._canvas = Canvas(step.picture, self._size, soften=self._soft)
+        self._clear = Frame(self._size)
+        self._begun, self._pose = step.frame, None
+
+
 class Compositor:
     """Draws the frames of one segment, one after the other, into buffers of its own.
 
-    Memory is that of two canvases and four frames, whatever the length.
+    Memory is that of two canvases and five frames, whatever the length.
     """
 
     def __init__(
@@ -219,39 +299,33 @@ class Compositor:
         self._segment = segment
         self._size = size
         self._painter = Painter(style=style, language=language, size=size) if captions else None
-        self._shown = _visible(segment)
-        self._caption: tuple[Cue, float | None, Overlay] | None = None
-        self._scene = Frame(size)
+        self._caption: tuple[Hashable, Overlay] | None = None
         self._out = Frame(size)
 
     def frames(self) -> Iterator[memoryview]:
         """Yield each frame's I420 bytes; the buffer is used again for the next."""
         segment = self._segment
-        canvas = Canvas(segment.picture, self._size, soften=segment.motion.end.zoom < NATIVE)
+        own = _Own(segment, self._size)
         before = self._before()
-        pose: Pose | None = None
         held: object = None
         for number in range(segment.frames):
-            if (next_pose := segment.motion.at(number)) != pose:
-                pose = next_pose
-                canvas.view(pose, self._scene)
+            scene, seen = own.at(number)
             overlay = self._overlay(number / segment.fps)
             share, light = self._share(number), self._light(number)
-            if held != (held := (pose, overlay, share, light)):
-                self._compose(before, overlay, share, light)
+            if share == 1:
+                before = None  # its canvas is not needed any more
+            if held != (held := (seen, overlay, share, light)):
+                self._compose(scene, before, overlay, share, light)
             yield self._out.buffer.data
 
-    def _before(self) -> Frame | None:
-        """Return what the scene before ends on."""
-        if self._segment.previous is None or not self._segment.transition:
+    def _before(self) -> _Before | None:
+        segment = self._segment
+        if segment.previous is None or not segment.transition:
             return None
-        still, frame = self._segment.previous, Frame(self._size)
-        canvas = Canvas(still.picture, self._size, soften=still.pose.zoom < NATIVE)
-        canvas.view(still.pose, frame)
-        return frame
+        return _Before(segment.previous, segment.transition_kind, self._size)
 
     def _share(self, number: int) -> float:
-        """Return how much of this scene is seen through the crossfade."""
+        """Return how much of the way from the scene before to this one is done."""
         return _eased(min(1.0, (number + 1) / (self._segment.transition + 1)))
 
     def _light(self, number: int) -> float:
@@ -260,13 +334,18 @@ class Compositor:
         return _eased(left / whole) if left < whole else 1.0
 
     def _compose(
-        self, before: Frame | None, overlay: Overlay | None, share: float, light: float
+        self,
+        scene: Frame,
+        before: _Before | None,
+        overlay: Overlay | None,
+        share: float,
+        light: float,
     ) -> None:
         out = self._out
         if before is None or share == 1:
-            np.copyto(out.buffer, self._scene.buffer)
+            np.copyto(out.buffer, scene.buffer)
         else:
-            cv2.addWeighted(before.flat, 1 - share, self._scene.flat, share, 0, dst=out.flat)
+            before.mix(scene, out, share)
         if overlay is not None:
             overlay.onto(out)
         if light < 1:
@@ -274,24 +353,14 @@ class Compositor:
                 cv2.addWeighted(plane, light, plane, 0, black * (1 - light), dst=plane)
 
     def _overlay(self, time: float) -> Overlay | None:
-        """Return the caption to show at `time`, drawn anew only when its marked word changes."""
-        cue = next((cue for start, end, cue in self._shown if start <= time < end), None)
+        """Return the caption to show at `time`, drawn anew only when it looks otherwise."""
+        cue = next((cue for cue in self._segment.cues if cue.start <= time < cue.end), None)
         if cue is None or self._painter is None:
             return None
-        spoken = cue.spoken(time)
-        if self._caption is None or self._caption[:2] != (cue, spoken):
-            self._caption = cue, spoken, Overlay(self._painter.raster(cue, time))
-        return self._caption[2]
-
-
-def _visible(segment: Segment) -> list[tuple[float, float, Cue]]:
-    """Return each cue with the times it is burnt in for; see `HOLD` and `JOIN`."""
-    shown = []
-    for cue, following in zip_longest(segment.cues, segment.cues[1:]):
-        joined = following is not None and following.start - cue.end < JOIN
-        end = following.start if following is not None and joined else cue.end + HOLD
-        shown.append((cue.start, end, cue))
-    return shown
+        moment = self._painter.moment(cue, time)
+        if self._caption is None or self._caption[0] != moment:
+            self._caption = moment, Overlay(self._painter.raster(cue, time))
+        return self._caption[1]
 
 
 def _eased(share: float) -> float:

@@ -1,17 +1,20 @@
 """Display type: the largest size at which a text fits its box, with lines broken by sense.
 
 Lines are balanced, so no last line holds a single character; breaks fall after punctuation where
-they can, inside a word only where nothing else fits. Full-width opening brackets hang into the
-margin, so that every line seems to start at the same place.
+they can, inside a word only where nothing else fits. Alignment is optical: the blank halves of
+full-width marks and the side bearing of large letters hang out of the measure, Latin quotation
+marks hang in part, and centred lines are centred without half of the marks they end in.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
+from typing import Literal, NamedTuple
 
 from PIL import ImageDraw, ImageFont
 
@@ -19,7 +22,16 @@ from app import language as written
 from app.media import fonts
 from app.models import Language
 
-_Hand = tuple[Language, fonts.Weight]
+Align = Literal["left", "centre"]
+
+
+class _Hand(NamedTuple):
+    """What letters are drawn with, whatever their size."""
+
+    language: Language
+    weight: fonts.Weight
+    family: fonts.Family
+
 
 _REFERENCE = 100
 """Size in pixels at which pieces are measured; advances grow in proportion."""
@@ -27,15 +39,26 @@ _STEP = 0.95
 _LONGEST = 400
 """Characters that are laid out at all; no box here holds more."""
 _ELLIPSIS = "…"
+_HYPHEN = "-"
 
-_PITCH: dict[Language, float] = {"en": 1.18, "zh-TW": 1.3}
+_PITCH: dict[Language, float] = {"en": 1.18, "zh-TW": 1.3, "ja": 1.3}
 """Baseline to baseline, in ems."""
-_RISE: dict[Language, float] = {"en": 0.74, "zh-TW": 0.86}
+_RISE: dict[Language, float] = {"en": 0.74, "zh-TW": 0.86, "ja": 0.86}
 """First baseline below the top of the ink: capitals; Chinese characters."""
-_FALL: dict[Language, float] = {"en": 0.2, "zh-TW": 0.1}
+_FALL: dict[Language, float] = {"en": 0.2, "zh-TW": 0.1, "ja": 0.1}
 """Ink below the last baseline."""
 
 _OPENING = "「『《〈（【〔"
+_QUOTES = "“‘\"'«"
+_LIGHT = "，。、；：,.;:"
+"""What a centred line ends in with half its weight."""
+_HANGING = 0.32
+"""Ems that a Latin quotation mark hangs out."""
+_STOPS = "。！？：!?:"
+_SCRIPTS = re.compile("(?<=[ァ-ヺー])(?=[一-鿿])")
+"""Where a Japanese compound may be broken that is too long for a line of large type."""
+_COMPOUND = 14
+"""Columns from which on it is."""
 _CLOSING = "，。！？：；、」』》〉）】〕,.!?:;—–…"
 _WEAK = frozenset(
     {"a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "of", "on", "that", "the"}
@@ -46,24 +69,34 @@ _WEAK = frozenset(
 _COST_IN_WORD = 4.0
 _COST_WIDOW = 1.0
 _COST_WEAK = 0.2
+_COST_SHORT = 0.3
+_SHORT = 0.42
+"""Share of the measure below which a line among others looks like a mistake."""
 _GAIN_PUNCTUATION = 0.12
-_COST_SMALLER = 1.2
-"""Against the share of the size that is given up for better lines, at most to `_TRADED`."""
+_GAIN_STOP = 0.3
 _TRADED = 0.7
+"""Share of the size that is kept at least where better lines are had for smaller type."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A text set in lines at one size, ready to be measured and drawn."""
+    """A text set in lines at one size, ready to be measured and drawn.
+
+    Attributes:
+        measure: Pixels that centred lines are centred in.
+    """
 
     lines: tuple[str, ...]
     language: Language
     weight: fonts.Weight
     size: int
+    family: fonts.Family = "sans"
+    align: Align = "left"
+    measure: int = 0
 
     @property
     def face(self) -> ImageFont.FreeTypeFont:
-        return fonts.face(self.language, self.weight, self.size)
+        return fonts.face(self.language, self.weight, self.size, self.family)
 
     @property
     def pitch(self) -> int:
@@ -80,22 +113,36 @@ class Setting:
     @property
     def width(self) -> int:
         """Pixels of the widest line."""
-        return round(
-            max((_length(line, self.face, self.language) for line in self.lines), default=0)
-        )
+        return round(max((self._seen(line)[1] for line in self.lines), default=0))
+
+    def _seen(self, line: str) -> tuple[float, float]:
+        """Return how far a line's start hangs out of the measure, and the width of the rest."""
+        hand = _Hand(self.language, self.weight, self.family)
+        return _extent(line, hand, self.size)
+
+    def _left(self, line: str) -> float:
+        """Return where a line's pen starts, from the left edge of the measure."""
+        hung, wide = self._seen(line)
+        if self.align == "left":
+            return -hung
+        if (
+            line[0] in _QUOTES
+        ):  # it has its fellow in the same line, or the line is set apart anyway
+            hung, wide = 0.0, wide + hung
+        heavy = self._seen(line.rstrip(_LIGHT) or line)[1]
+        return min((self.measure - (heavy + wide) / 2) / 2, self.measure - wide) - hung
 
     def boxes(self, at: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         """Return left, top, right, bottom of every line drawn `at`."""
         rise, fall = self.size * _RISE[self.language], self.size * _FALL[self.language]
-        return [
-            (
-                at[0],
-                round(baseline - rise),
-                at[0] + round(_length(line, self.face, self.language)),
-                round(baseline + fall),
+        found = []
+        for line, baseline in zip(self.lines, self.baselines(at[1]), strict=True):
+            hung, wide = self._seen(line)
+            left = at[0] + self._left(line) + hung
+            found.append(
+                (round(left), round(baseline - rise), round(left + wide), round(baseline + fall))
             )
-            for line, baseline in zip(self.lines, self.baselines(at[1]), strict=True)
-        ]
+        return found
 
     def baselines(self, top: int) -> list[int]:
         first = top + round(self.size * _RISE[self.language])
@@ -106,15 +153,69 @@ class Setting:
     ) -> None:
         """Draw the lines with their left edge and the top of their ink at `at`."""
         for line, baseline in zip(self.lines, self.baselines(at[1]), strict=True):
-            left = at[0] - (self.size // 2 if line[0] in _OPENING else 0)
             draw.text(
-                (left, baseline),
+                (at[0] + round(self._left(line)), baseline),
                 line,
                 font=self.face,
                 fill=fill,
                 anchor="ls",
                 language=fonts.tag(self.language),
+                stroke_width=fonts.stroke(self.weight, self.size, self.family),
             )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A few characters placed by their ink: a large figure, a quotation mark for an ornament.
+
+    Attributes:
+        rise: Pixels of ink above the baseline.
+    """
+
+    text: str
+    language: Language
+    weight: fonts.Weight
+    size: int
+    family: fonts.Family = "sans"
+
+    @cached_property
+    def _ink(self) -> tuple[int, int, int, int]:
+        hand = _Hand(self.language, self.weight, self._family)
+        return _ink(self.text, hand, self.size)
+
+    @property
+    def _family(self) -> fonts.Family:
+        return fonts.suited(self.text, self.language, self.family)
+
+    @property
+    def width(self) -> int:
+        return self._ink[2] - self._ink[0]
+
+    @property
+    def height(self) -> int:
+        return self._ink[3] - self._ink[1]
+
+    @property
+    def rise(self) -> int:
+        return -self._ink[1]
+
+    def boxes(self, at: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+        """Return left, top, right, bottom of the ink drawn `at`."""
+        return [(*at, at[0] + self.width, at[1] + self.height)]
+
+    def draw(
+        self, draw: ImageDraw.ImageDraw, at: tuple[int, int], fill: tuple[int, int, int]
+    ) -> None:
+        """Draw the characters with the upper left corner of their ink at `at`."""
+        draw.text(
+            (at[0] - self._ink[0], at[1] - self._ink[1]),
+            self.text,
+            font=fonts.face(self.language, self.weight, self.size, self._family),
+            fill=fill,
+            anchor="ls",
+            language=fonts.tag(self.language),
+            stroke_width=fonts.stroke(self.weight, self.size, self._family),
+        )
 
 
 def fit(
@@ -127,37 +228,87 @@ def fit(
     largest: int,
     smallest: int,
     lines: int,
+    family: fonts.Family = "sans",
+    align: Align = "left",
+    smaller: float = 1.2,
 ) -> Setting:
     """Set `text` as large as it fits into `width` × `height` pixels and at most `lines` lines.
 
     A long word makes the type smaller before it is broken. What is still too long at the
     smallest size ends in an ellipsis. The result has no lines where there is no text or room.
+    A text that `family` can't draw whole is set in sans. `smaller` is what it costs to give up all
+    of the size for better lines, where a line that is all empty costs 1.
+
+    Raises:
+        MediaError: `font_unusable`.
     """
-    clean = " ".join(text.split())[:_LONGEST]
-    hand = (language, weight)
-    pieces = [clean[start:end] for start, end in written.phrases(clean, language)]
+    clean, hand = _prepared(text, language, weight, family)
+
+    def made(found: tuple[str, ...], size: int) -> Setting:
+        return Setting(found, language, weight, size, hand.family, align, width)
+
+    pieces = _pieces(clean, language)
     if not pieces:
-        return Setting((), language, weight, smallest)
+        return made((), smallest)
     for units in (_words(pieces), _characters(pieces)):
         best: tuple[float, Setting] | None = None
-        for size in _sizes(largest, smallest):
+        for size in sizes(largest, smallest):
             room = min(lines, _rows(size, height, language))
             found = _set(units, hand, size, width=width, most=room)
             if found is None:
                 continue
-            setting = Setting(found[1], language, weight, size)
             if best is not None and size < _TRADED * best[1].size:
                 break
-            if best is None or found[0] + _COST_SMALLER * (1 - size / best[1].size) < best[0]:
-                best = found[0], setting
+            if best is None or found[0] + smaller * (1 - size / best[1].size) < best[0]:
+                best = found[0], made(found[1], size)
         if best is not None:
             return best[1]
     room = min(lines, _rows(smallest, height, language))
-    cut = _cut(pieces, hand, smallest, width=width, most=room)
-    return Setting(cut, language, weight, smallest)
+    return made(_cut(pieces, hand, smallest, width=width, most=room), smallest)
 
 
-def _sizes(largest: int, smallest: int) -> Iterator[int]:
+def whole(
+    text: str,
+    language: Language,
+    *,
+    weight: fonts.Weight,
+    size: int,
+    width: int,
+    lines: int,
+    family: fonts.Family = "sans",
+    align: Align = "left",
+) -> Setting | None:
+    """Set all of `text` at just this size; None where that takes more room or a broken word.
+
+    Raises:
+        MediaError: `font_unusable`.
+    """
+    clean, hand = _prepared(text, language, weight, family)
+    pieces = _pieces(clean, language)
+    found = _set(_words(pieces), hand, size, width=width, most=lines) if pieces else (0.0, ())
+    if found is None or len(text) > _LONGEST:
+        return None
+    return Setting(found[1], language, weight, size, hand.family, align, width)
+
+
+def _prepared(
+    text: str, language: Language, weight: fonts.Weight, family: fonts.Family
+) -> tuple[str, _Hand]:
+    clean = " ".join(text.split())[:_LONGEST]
+    return clean, _Hand(language, weight, fonts.suited(clean, language, family))
+
+
+def _pieces(clean: str, language: Language) -> list[str]:
+    pieces = [clean[start:end] for start, end in written.phrases(clean, language)]
+    return [
+        part
+        for piece in pieces
+        for part in (_SCRIPTS.split(piece) if written.width(piece) > _COMPOUND else [piece])
+    ]
+
+
+def sizes(largest: int, smallest: int) -> Iterator[int]:
+    """Yield the sizes in pixels that are tried, from the largest on."""
     size = float(max(largest, smallest))
     while size > smallest:
         yield round(size)
@@ -207,27 +358,63 @@ def _set(
     units: Sequence[str], hand: _Hand, size: int, *, width: int, most: int
 ) -> tuple[float, tuple[str, ...]] | None:
     """Return what the best lines cost, and the lines; None where they don't fit."""
-    language, weight = hand
     scale = size / _REFERENCE
-    full = [_advance(unit, language, weight) * scale for unit in units]
-    bare = [_advance(unit.rstrip(), language, weight) * scale for unit in units]
+    full = [_advance(unit, hand) * scale for unit in units]
+    bare = [_advance(unit.rstrip(), hand) * scale for unit in units]
+    inside = [_in_word(unit, after) for unit, after in pairwise(units)] + [False]
+    if any(inside):
+        hyphen = _advance(_HYPHEN, hand) * scale
+        bare = [ink + hyphen * cut for ink, cut in zip(bare, inside, strict=True)]
     rows = _greedy(full, bare, width)
     if rows is None or rows > most:
         return None
     cost, edges = _balanced(units, full, bare, width, rows)
-    found = tuple("".join(units[start:end]).rstrip() for start, end in pairwise(edges))
-    final = fonts.face(language, weight, size)
-    fits = all(_length(line, final, language) <= width for line in found)
+    found = tuple(
+        "".join(units[start:end]).rstrip() + _HYPHEN * inside[end - 1]
+        for start, end in pairwise(edges)
+    )
+    wide = (line for line in found if _length(line, hand, size) > width)  # ink takes less
+    fits = all(_extent(line, hand, size)[1] <= width for line in wide)
     return (cost, found) if fits else None
 
 
 @lru_cache(maxsize=8192)
-def _advance(unit: str, language: Language, weight: fonts.Weight) -> float:
-    return _length(unit, fonts.face(language, weight, _REFERENCE), language)
+def _advance(unit: str, hand: _Hand) -> float:
+    return _length(unit, hand, _REFERENCE)
 
 
-def _length(text: str, face: ImageFont.FreeTypeFont, language: Language) -> float:
-    return face.getlength(text, language=fonts.tag(language))
+def _length(text: str, hand: _Hand, size: int) -> float:
+    face = fonts.face(hand.language, hand.weight, size, hand.family)
+    return face.getlength(text, language=fonts.tag(hand.language))
+
+
+@lru_cache(maxsize=2048)
+def _extent(line: str, hand: _Hand, size: int) -> tuple[float, float]:
+    """Return how far a line hangs out to the left, and from there the width of its ink.
+
+    A Chinese character keeps its square, so that columns of them stand in line.
+    """
+    left, _, right, _ = _ink(line, hand, size)
+    hung = float(left)
+    if written.width(line[0]) == 2 and line[0] not in _OPENING:
+        hung = min(hung, 0.04 * size)
+    if line[0] in _QUOTES and len(line) > 1:
+        hung = min(_advance(line[0], hand) / _REFERENCE, _HANGING) * size
+    return hung, right - hung
+
+
+@lru_cache(maxsize=2048)
+def _ink(text: str, hand: _Hand, size: int) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the pixels that are inked, from the pen's start."""
+    mask, offset = fonts.face(hand.language, hand.weight, size, hand.family).getmask2(
+        text,
+        anchor="ls",
+        language=fonts.tag(hand.language),
+        stroke_width=fonts.stroke(hand.weight, size, hand.family),
+    )
+    left, top, right, bottom = mask.getbbox() or (0, 0, 0, 0)
+    x, y = round(offset[0]), round(offset[1])
+    return left + x, top + y, right + x, bottom + y
 
 
 def _greedy(full: Sequence[float], bare: Sequence[float], width: int) -> int | None:
@@ -263,6 +450,8 @@ def _balanced(
                     continue
                 cost = before + breaks[end] + max(0.0, 1 - used / width) ** 2
                 widow = start > 0 and letters[end] - letters[start] <= 1
+                if rows > 1 and used < _SHORT * width:
+                    cost += _COST_SHORT
                 if widow or (end == start + 1 and lone[start]):
                     cost += _COST_WIDOW
                 if end not in reached or cost < reached[end][0]:
@@ -280,7 +469,13 @@ def _break_cost(units: Sequence[str], end: int) -> float:
     cost = _COST_IN_WORD if _in_word(units[end - 1], units[end]) else 0.0
     if last.lower() in _WEAK:
         cost += _COST_WEAK
-    return cost - _GAIN_PUNCTUATION if last and last[-1] in _CLOSING else cost
+    if not last:
+        return cost
+    if len(last) == 1 and written.width(last) == 2 and last.isalnum():
+        cost += _COST_WEAK
+    if last[-1] in _STOPS:
+        return cost - _GAIN_STOP
+    return cost - _GAIN_PUNCTUATION if last[-1] in _CLOSING else cost
 
 
 def _cut(

@@ -1,4 +1,4 @@
-"""The music bed we write ourselves: pads, plucks, a little bass and a brush of percussion.
+"""The music bed we write ourselves: pads, plucks, a little bass and percussion, in several moods.
 
 A bed is composed bar by bar from a seed (key, tempo, progressions, instrument, patterns) and
 played from a handful of notes that are rendered once, so that half an hour costs little more
@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from app.media import tones, tracks
+from app.media.moods import MOODS, Chord, Section
+from app.media.styles import Mood
 from app.media.tones import RATE, Sound
 
-VERSION = "1"
+VERSION = "2"
 """Part of the inputs of everything made with a bed: raise it when beds sound different."""
 
 Report = Callable[[float], None]
 
-_LEVEL = 0.48
-"""Gain that brings a full section to about -20 LUFS."""
 _TAIL = 6 * RATE
 """Samples a note may sound on after the bar it starts in."""
 _SWELL = 0.9
@@ -34,70 +33,19 @@ _RELEASE = 1.6
 _BREATH = 19.0
 """Seconds in which the pads' brightness comes and goes."""
 
-Chord = tuple[int, ...]
-"""Semitones above the tonic; the first is the bass note."""
-
-_I: Chord = (0, 4, 7, 14)
-_I7: Chord = (0, 4, 7, 11)
-_II: Chord = (2, 5, 9, 12)
-_III: Chord = (4, 7, 11, 14)
-_IV: Chord = (5, 9, 12, 16)
-_IV9: Chord = (5, 9, 12, 19)
-_V: Chord = (7, 12, 14, 17)
-_V6: Chord = (11, 7, 14, 19)
-_VI: Chord = (9, 12, 16, 19)
-_MAJOR: tuple[tuple[Chord, ...], ...] = (
-    (_I, _VI, _IV9, _V),
-    (_I7, _III, _IV, _V),
-    (_VI, _IV9, _I, _V6),
-    (_IV, _I, _II, _VI),
-    (_I, _V6, _VI, _IV9),
-    (_IV9, _V, _III, _VI),
-    (_I7, _IV, _I7, _II),
-)
-_MINOR: tuple[tuple[Chord, ...], ...] = (
-    ((0, 3, 7, 14), (8, 12, 15, 19), (3, 7, 10, 17), (10, 14, 17, 12)),
-    ((0, 3, 7, 10), (5, 8, 12, 19), (8, 12, 15, 19), (7, 12, 14, 17)),
-    ((8, 12, 15, 19), (10, 14, 17, 12), (0, 3, 7, 14), (3, 7, 10, 14)),
-    ((0, 3, 7, 14), (10, 14, 17, 12), (8, 12, 15, 19), (5, 8, 12, 15)),
-)
-_PATTERNS: tuple[tuple[int, ...], ...] = (
-    (0, -1, 2, -1, 1, -1, 3, -1),
-    (0, 1, 2, 3, -1, 2, 1, -1),
-    (0, 2, 1, 2, 3, 2, 1, 2),
-    (0, -1, 1, 2, -1, 3, -1, 2),
-    (-1, 0, -1, 2, -1, 1, 3, -1),
-    (0, 2, 3, -1, 1, -1, 2, -1),
-)
-"""Eighths of a bar; the number is a chord tone from below, -1 a rest."""
-
-
-@dataclass(frozen=True)
-class _Section:
-    """How eight bars are played: gains of the instruments, whether the second theme sounds."""
-
-    pad: float
-    pluck: float
-    melody: float
-    bass: float
-    beat: float
-    second: bool = False
-
-
-_INTRO = _Section(pad=1.0, pluck=0.45, melody=0.0, bass=0.0, beat=0.0)
-_SECTIONS = (
-    _Section(pad=0.95, pluck=0.8, melody=0.0, bass=0.7, beat=0.0),
-    _Section(pad=0.85, pluck=0.9, melody=0.35, bass=0.9, beat=0.8),
-    _Section(pad=1.0, pluck=0.5, melody=0.8, bass=0.9, beat=0.4, second=True),
-    _Section(pad=0.85, pluck=1.0, melody=0.3, bass=0.9, beat=1.0),
-    _Section(pad=1.1, pluck=0.35, melody=0.55, bass=0.5, beat=0.0, second=True),
-)
-_CLOSE = _Section(pad=1.0, pluck=0.6, melody=0.0, bass=0.7, beat=0.0)
+_CLOSE = Section(pad=1.0, pluck=0.6, melody=0.0, bass=0.7, beat=0.0)
 _SECTION_BARS = 8
 
 
-def bed(target: Path, seconds: float, seed: int, *, report: Report | None = None) -> None:
-    """Write a calm bed of `seconds` to `target`: 48 kHz stereo 16-bit WAV.
+def bed(
+    target: Path,
+    seconds: float,
+    seed: int,
+    *,
+    mood: Mood = "calm",
+    report: Report | None = None,
+) -> None:
+    """Write a bed of `seconds` to `target`: 48 kHz stereo 16-bit WAV.
 
     The same seed and duration give the same samples. It begins with the first chord, resolves to
     the tonic shortly before the end and has faded out with the last sample.
@@ -106,21 +54,23 @@ def bed(target: Path, seconds: float, seed: int, *, report: Report | None = None
         target: The file to write; memory stays the same for any length.
         seconds: Duration; above zero.
         seed: Chooses key, tempo, progressions, instrument and patterns.
+        mood: What they are chosen from.
         report: Called with the fraction done after each bar; may raise to stop.
     """
     done = 0
     with tracks.writing(target, channels=2) as file:
-        for block in blocks(seconds, seed):
+        for block in blocks(seconds, seed, mood):
             tracks.write(file, block)
             done += len(block)
             if report is not None:
                 report(done / (seconds * RATE))
 
 
-def blocks(seconds: float, seed: int) -> Iterator[Sound]:
+def blocks(seconds: float, seed: int, mood: Mood = "calm") -> Iterator[Sound]:
     """Yield the bed bar by bar as (samples, 2) float32 in -1..1, in all `seconds` long."""
     total = round(seconds * RATE)
-    piece = _Piece(seconds, seed)
+    piece = _Piece(seconds, seed, mood)
+    level = np.float32(MOODS[mood].level)
     pending = np.zeros((0, 2), np.float32)
     for bar in range(piece.bars + 1):
         start = piece.start(bar)
@@ -128,7 +78,7 @@ def blocks(seconds: float, seed: int) -> Iterator[Sound]:
         canvas = np.zeros((stop - start + _TAIL, 2), np.float32)
         canvas[: len(pending)] = pending
         piece.play(canvas, bar, stop - start)
-        out = np.tanh(canvas[: stop - start] * np.float32(_LEVEL))
+        out = np.tanh(canvas[: stop - start] * level)
         pending = canvas[stop - start :]
         yield out * _ending(start, stop, total)
 
@@ -146,19 +96,20 @@ def _ending(start: int, stop: int, total: int) -> Sound:
 class _Piece:
     """One composition: its choices, and how a bar of it sounds."""
 
-    def __init__(self, seconds: float, seed: int) -> None:
+    def __init__(self, seconds: float, seed: int, mood: Mood = "calm") -> None:
+        self._mood = MOODS[mood]
         self._seed = abs(seed)
         rng = np.random.default_rng([self._seed, 1])
-        tempo = float(rng.uniform(69, 85))
-        minor = bool(rng.random() < 0.3)
+        tempo = float(rng.uniform(*self._mood.tempo))
+        minor = bool(rng.random() < self._mood.minor)
         self._tonic = int(rng.choice([48, 50, 51, 53, 55, 57]))
-        book = _MINOR if minor else _MAJOR
+        book = self._mood.minor_themes if minor else self._mood.major_themes
         self._themes = [book[int(place)] for place in rng.permutation(len(book))]
         self._home: Chord = (0, 3, 7, 12) if minor else (0, 4, 7, 12)
         self._turn: Chord = (7, 12, 14, 17)
         self._scale = (0, 3, 5, 7, 10) if minor else (0, 2, 4, 7, 9)
-        self._band = tones.Band(rng, str(rng.choice(tones.INSTRUMENTS)))
-        self._beats = bool(rng.random() < 0.7)
+        self._band = tones.Band(rng, str(rng.choice(self._mood.instruments)))
+        self._beats = bool(rng.random() < self._mood.beats)
         bar = 4 * 60 / tempo
         self._bar = bar
         closing = min(seconds, 1.9 * bar)
@@ -190,12 +141,13 @@ class _Piece:
     def _opening(self) -> int:
         return min(4, self.bars // 4)
 
-    def _section(self, bar: int) -> _Section:
+    def _section(self, bar: int) -> Section:
         if bar < self._opening:
-            return _INTRO
+            return self._mood.opening
         if bar >= self.bars - 1:
             return _CLOSE
-        return _SECTIONS[(bar - self._opening) // _SECTION_BARS % len(_SECTIONS)]
+        parts = self._mood.sections
+        return parts[(bar - self._opening) // _SECTION_BARS % len(parts)]
 
     def _chord(self, bar: int) -> Chord:
         if bar == self.bars:
@@ -203,7 +155,7 @@ class _Piece:
         if bar == self.bars - 1 and bar:
             return self._turn
         played = bar - self._opening
-        turn = max(0, played) // (_SECTION_BARS * len(_SECTIONS))
+        turn = max(0, played) // (_SECTION_BARS * len(self._mood.sections))
         theme = self._themes[(2 * turn + self._section(bar).second) % len(self._themes)]
         return theme[played % len(theme)]
 
@@ -230,7 +182,7 @@ class _Piece:
         begin = self.start(bar)
         place = np.float32(begin / RATE % _BREATH)
         breath = np.sin((clock + place) * np.float32(2 * math.pi / _BREATH)) * np.float32(0.5)
-        dark, bright = self._band.pad(self._open(self._voicing(chord, 58)))
+        dark, bright = self._band.pad(self._open(self._voicing(chord, self._mood.middle)))
         sound = tones.looped(bright, begin, samples)
         sound *= (breath + np.float32(0.5))[:, None]
         sound += tones.looped(dark, begin, samples)
@@ -241,7 +193,7 @@ class _Piece:
         self, canvas: Sound, bar: int, chord: Chord, gain: float, rng: np.random.Generator
     ) -> None:
         part = np.random.default_rng([self._seed, 3, bar // _SECTION_BARS])
-        pattern = _PATTERNS[int(part.integers(len(_PATTERNS)))]
+        pattern = self._mood.patterns[int(part.integers(len(self._mood.patterns)))]
         sparse = gain < 0.5
         notes = self._voicing(chord, 70)
         for eighth, tone in enumerate(pattern):
@@ -274,17 +226,20 @@ class _Piece:
         if not gain:
             return
         root = 34 + (self._tonic + chord[0] - 34) % 12
-        tones.add(canvas, self._band.bass(root), 0, gain)
-        if rng.random() < 0.4:
-            tones.add(canvas, self._band.bass(root), round(0.625 * self._bar * RATE), gain * 0.5)
+        for place, share, odds in self._mood.bass:
+            if odds == 1 or rng.random() < odds:
+                at = round(place * self._bar * RATE)
+                tones.add(canvas, self._band.bass(root), at, gain * share)
 
     def _beat(self, canvas: Sound, gain: float, rng: np.random.Generator) -> None:
         for eighth in range(8):
             at = round((eighth / 8 * self._bar + rng.uniform(0, 0.006)) * RATE)
             accent = (0.45, 1.0)[eighth % 2] * rng.uniform(0.8, 1.1)
             tones.add(canvas, self._band.shaker, at, gain * accent)
-            if eighth in (0, 5):
+            if eighth in self._mood.kicks:
                 tones.add(canvas, self._band.thump, at, gain * (1.0 if eighth == 0 else 0.6))
+            if eighth in self._mood.claps:
+                tones.add(canvas, self._band.clap, at, gain)
 
     def _close(self, canvas: Sound, chord: Chord) -> None:
         """Roll the last chord from below and let it ring."""

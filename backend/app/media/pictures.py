@@ -1,7 +1,8 @@
 """Any picture a user may give, turned into the still the renderer moves over.
 
-The still is the frame times `OVERSCAN`. A picture of nearly the frame's aspect fills it; any other
-is kept whole in the middle, over a blurred, darkened version of itself.
+The still is the frame times `OVERSCAN`. `framing.plan` decides whether a picture fills it or is kept
+whole in the middle: over a blurred, darkened version of itself, over the colour that its own border
+has, or over the style's ground.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from app.errors import InputError, NotFoundError
+from app.media import framing as plans
+from app.media import mounts
+from app.media.captions import places
+from app.media.faces import Region
+from app.media.framing import Plan
 from app.media.styles import Style
+from app.models import Framing
 
-VERSION = "1"
+VERSION = "2"
 """Raised when the same inputs give another picture."""
 
 OVERSCAN = 1.2
@@ -26,19 +33,13 @@ MAX_PIXELS = 100_000_000
 """Most pixels that are decoded at once: 400 MB in memory."""
 MAX_JPEG_PIXELS = 600_000_000
 """A baseline JPEG is decoded at an eighth of its size, row by row, so it may be larger."""
-MAX_ENLARGEMENT = 2.0
-"""Beyond this a picture shows its pixels: it is framed instead of filling the canvas."""
-FILLS_FROM = 0.7
-"""Least ratio of the two aspects at which a picture is cropped to fill: 4:3 in 16:9 is 0.75."""
-CROP_CENTRE = (0.5, 0.45)
-"""Where a crop is centred; heads are rather above the middle than below."""
-
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 _SUPPORTED = "Use a JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF."
 _ORIENTATION = 0x0112
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_DITHER_SEED = 5
+_BAND = 4_000_000
+"""Pixels that are converted at once."""
 
 # The limits above are applied to the header, by format; Pillow's own would refuse a large JPEG.
 Image.MAX_IMAGE_PIXELS = None
@@ -83,25 +84,33 @@ def as_jpeg(path: Path, *, least: int) -> None:
         opened(path, max(size), (255, 255, 255)).save(path, "JPEG", quality=95, subsampling=0)
 
 
-def prepare(path: Path, target: Path, *, size: tuple[int, int], style: Style) -> None:
+def prepare(
+    path: Path,
+    target: Path,
+    *,
+    size: tuple[int, int],
+    style: Style,
+    framing: Framing = "auto",
+) -> Plan:
     """Write the still of the picture at `path` for a frame of `size`: exactly `canvas(size)`, RGB.
 
     `target` becomes a PNG if its name ends so, else a JPEG.
 
+    Returns:
+        How the picture was framed.
+
     Raises:
         InputError: as `check`.
     """
-    wide, high = canvas(size)
-    picture = _decode(path, max(wide, high))
-    if picture.mode == "RGBA":
-        still = Image.new("RGB", (wide, high), style.colours.background)
-        subject = _fitted(picture, size)
-        still.paste(subject, _centred(subject, still), subject)
-    elif _fills(picture, (wide, high)):
-        still = covered(picture, (wide, high))
+    whole = canvas(size)
+    picture = _decode(path, max(whole))
+    plan = plans.plan(picture, whole, framing=framing, zone=places.zone(size, style))
+    if plan.way == "crop":
+        still = cropped(picture, plan.window, whole)
     else:
-        still = _mounted(_fitted(picture, size), _backdrop(picture, (wide, high)))
+        still = mounts.mounted(picture, plan, whole, size, style)
     save(still, target)
+    return plan
 
 
 def opened(path: Path, side: int, background: tuple[int, int, int]) -> Image.Image:
@@ -110,17 +119,36 @@ def opened(path: Path, side: int, background: tuple[int, int, int]) -> Image.Ima
     Raises:
         InputError: as `check`.
     """
-    picture = _decode(path, side)
+    return flat(decoded(path, side), background)
+
+
+def decoded(path: Path, side: int) -> Image.Image:
+    """Return the picture as `opened` does, but RGBA where something shows through.
+
+    Raises:
+        InputError: as `check`.
+    """
+    return _decode(path, side)
+
+
+def flat(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Return `picture` (RGB or RGBA) as RGB, over `background`."""
     if picture.mode == "RGB":
         return picture
-    flat = Image.new("RGB", picture.size, background)
-    flat.paste(picture, mask=picture)
-    return flat
+    ground = Image.new("RGB", picture.size, background)
+    ground.paste(picture, mask=picture)
+    return ground
 
 
-def covered(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return `picture` scaled and cropped to fill `size`, centred on `CROP_CENTRE`."""
-    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS, centering=CROP_CENTRE)
+def cropped(picture: Image.Image, window: Region, size: tuple[int, int]) -> Image.Image:
+    """Return what `window` shows of `picture`, as `size` pixels."""
+    box = (
+        window.left * picture.width,
+        window.top * picture.height,
+        window.right * picture.width,
+        window.bottom * picture.height,
+    )
+    return picture.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
 def save(image: Image.Image, target: Path) -> None:
@@ -142,7 +170,7 @@ def _decode(path: Path, side: int) -> Image.Image:
             _check_size(path, image, side)
             image.load()
             orientation = _orientation(image)
-            reduced = _reduced(_eight_bit(image), side)
+            reduced = _reduced(image, side)
             upright = _upright(_srgb(reduced, image.info.get("icc_profile")), orientation)
     except InputError:
         raise
@@ -208,14 +236,56 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return `image` with 8 bits a channel: L, RGB, RGBA or CMYK."""
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    """Return `image` in 8 bits, divided by a whole number, its shorter side at least `side`.
+
+    Rows are taken in bands: a second copy of a huge picture, with wider numbers, would not fit.
+    """
+    factor = min(image.size) // side
+    top = _top(image)
+    if factor < 2:
+        return _eight_bit(image, top)
+    rows = factor * max(1, _BAND // (image.width * factor))
+    bands = [
+        _divided(_eight_bit(_band(image, start, rows), top), factor)
+        for start in range(0, image.height, rows)
+    ]
+    made = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    at = 0
+    for band in bands:
+        made.paste(band, (0, at))
+        at += band.height
+    return made
+
+
+def _band(image: Image.Image, start: int, rows: int) -> Image.Image:
+    band = image.crop((0, start, image.width, min(image.height, start + rows)))
+    band.info = image.info  # the transparency of a palette stands there
+    return band
+
+
+def _divided(image: Image.Image, factor: int) -> Image.Image:
+    if image.mode == "RGBA":  # averaged as seen, or hidden colours bleed into the edges
+        return image.convert("RGBa").reduce(factor).convert("RGBA")
+    return image.reduce(factor)
+
+
+def _top(image: Image.Image) -> float:
+    """Return the largest level of a picture with more than 8 bits a channel, else 0."""
+    if image.mode == "F":
+        return float(np.nan_to_num(np.asarray(image.getextrema())).max())
+    if image.mode in _WIDE_MODES:
+        return float("inf") if image.mode.startswith("I;16") else float(image.getextrema()[1])  # type: ignore[arg-type] # one band gives a pair
+    return 0.0
+
+
+def _eight_bit(image: Image.Image, top: float) -> Image.Image:
+    """Return `image` with 8 bits a channel: L, RGB, RGBA or CMYK; `top` as `_top` returns it."""
     if image.mode in _WIDE_MODES:
         levels: np.ndarray = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        top = float(levels.max(initial=0))
         if image.mode == "F" and top <= 1:
             levels = levels * 255
-        elif top > 255 or image.mode.startswith("I;16"):
+        elif top > 255:
             levels = levels / 257
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
     if image.mode == "RGBA":  # not copied: it may be 400 MB
@@ -223,16 +293,6 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
-
-
-def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Return `image` divided by a whole number, its shorter side still at least `side`."""
-    factor = min(image.size) // side
-    if factor < 2:
-        return image
-    if image.mode == "RGBA":  # averaged as seen, or hidden colours bleed into the edges
-        return image.convert("RGBa").reduce(factor).convert("RGBA")
-    return image.reduce(factor)
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -267,53 +327,6 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
         8: Image.Transpose.ROTATE_90,
     }.get(orientation)
     return image if turn is None else image.transpose(turn)
-
-
-def _fills(picture: Image.Image, size: tuple[int, int]) -> bool:
-    across, down = size[0] / picture.width, size[1] / picture.height
-    return (
-        max(across, down) <= MAX_ENLARGEMENT and min(across, down) / max(across, down) >= FILLS_FROM
-    )
-
-
-def _fitted(picture: Image.Image, frame: tuple[int, int]) -> Image.Image:
-    """Return `picture` whole, as large as the frame at rest shows it, within `MAX_ENLARGEMENT`."""
-    scale = min(frame[0] / picture.width, frame[1] / picture.height, MAX_ENLARGEMENT)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def _backdrop(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return `size` pixels of the picture's own colours, out of focus and darkened."""
-    small = covered(picture, (max(2, size[0] // 16), max(2, size[1] // 16)))
-    soft = small.filter(ImageFilter.GaussianBlur(min(small.size) / 12))
-    large = np.asarray(soft.resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
-    grey = large.mean(axis=2, keepdims=True)
-    # A bright picture would outshine its subject; a night has little light to lose.
-    keep = 0.5 + 0.3 * max(0.0, 1 - float(grey.mean()) / 110)
-    dark = (0.8 * large + 0.2 * grey) * keep
-    noise = np.random.default_rng(_DITHER_SEED).random((size[1], size[0], 1), dtype=np.float32)
-    return Image.fromarray(np.clip(dark + noise, 0, 255).astype(np.uint8))
-
-
-def _mounted(subject: Image.Image, ground: Image.Image) -> Image.Image:
-    """Return `ground` with `subject` in its middle, standing out by a soft shadow."""
-    left, top = _centred(subject, ground)
-    blur = min(ground.size) // 40
-    quarter = (max(1, ground.width // 4), max(1, ground.height // 4))
-    shade = Image.new("L", quarter)
-    ImageDraw.Draw(shade).rectangle(
-        (left // 4, top // 4, (left + subject.width) // 4, (top + subject.height + blur) // 4),
-        fill=150,
-    )
-    shade = shade.filter(ImageFilter.GaussianBlur(blur / 4)).resize(ground.size)
-    ground.paste((0, 0, 0), mask=shade)
-    ground.paste(subject, (left, top))
-    return ground
-
-
-def _centred(subject: Image.Image, ground: Image.Image) -> tuple[int, int]:
-    return (ground.width - subject.width) // 2, (ground.height - subject.height) // 2
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from app.media import captions
 from app.media.captions import Cue
+from app.media.faces import Region
 from app.media.pictures import OVERSCAN
-from app.media.styles import Style
+from app.media.styles import Style, TransitionKind
 from app.models import Language, Speech
 
 SAMPLE_RATE = 48_000
@@ -43,6 +44,9 @@ SETTLING_SECONDS = 0.8
 NATIVE = OVERSCAN
 """The zoom at which a canvas pixel is a frame pixel; beyond it pictures would be blown up."""
 
+_HAIR = 0.004
+"""Share of a canvas' side; see `_keeping`."""
+
 Kind = Literal["picture", "card"]
 
 
@@ -59,13 +63,21 @@ class Take:
 
 @dataclass(frozen=True)
 class SceneTake:
-    """A scene with everything made that it needs. `picture` is a canvas (`pictures.canvas`)."""
+    """A scene with everything made that it needs. `picture` is a canvas (`pictures.canvas`).
+
+    Attributes:
+        steps: Canvases that take the picture's place one after the other, each with its SHA-256
+            and the number of the sentence it comes with.
+        keep: What of the canvas stays in sight whatever moves: faces. None is its middle only.
+    """
 
     id: str
     picture: Path
     picture_sha256: str
     kind: Kind
     sentences: tuple[Take, ...]
+    steps: tuple[tuple[Path, str, int], ...] = ()
+    keep: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -108,11 +120,20 @@ class Motion:
 
 @dataclass(frozen=True)
 class Still:
-    """A canvas held at one pose: what a crossfade starts from."""
+    """A canvas held at one pose: what a transition starts from."""
 
     picture: Path
     sha256: str
     pose: Pose
+
+
+@dataclass(frozen=True)
+class Step:
+    """A canvas that takes the place of the one before, from frame `frame` of the scene on."""
+
+    picture: Path
+    sha256: str
+    frame: int
 
 
 @dataclass(frozen=True)
@@ -123,8 +144,9 @@ class Segment:
         first: Its first frame in the video.
         frames: How many it has.
         previous: What the scene before ends on; None at the start of the video.
-        transition: Frames of the crossfade from `previous`.
+        transition: Frames over which it takes the place of `previous`.
         fade_out: Last frames, over which it fades to black.
+        steps: What a card that builds up becomes, in order.
     """
 
     id: str
@@ -138,6 +160,8 @@ class Segment:
     transition: int
     fade_out: int
     cues: tuple[Cue, ...]
+    transition_kind: TransitionKind = "fade"
+    steps: tuple[Step, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return all its pixels depend on, as JSON values without paths or its place."""
@@ -145,6 +169,9 @@ class Segment:
         del facts["id"], facts["first"], facts["picture"]
         if self.previous is not None:
             del facts["previous"]["picture"]
+        facts["steps"] = [[step.sha256, step.frame] for step in self.steps]
+        if not self.steps:
+            del facts["steps"]
         return facts
 
 
@@ -171,6 +198,7 @@ def plan(
     size: tuple[int, int],
     style: Style,
     language: Language,
+    pause: float = 1.0,
 ) -> Timeline:
     """Lay the scenes out in time.
 
@@ -178,8 +206,9 @@ def plan(
         scenes: In order, at least one.
         fps: Frames per second; divides 48,000.
         size: Of the frame in pixels.
-        style: Gives the crossfade's length and the amount of motion.
+        style: Gives the transitions and the amount of motion.
         language: Decides where captions break.
+        pause: Length of the silences between sentences and scenes, 1.0 the usual.
     """
     segments: list[Segment] = []
     voice: list[tuple[Path, int]] = []
@@ -193,6 +222,7 @@ def plan(
             size=size,
             style=style,
             language=language,
+            pause=pause,
         )
         sample = made.first * (SAMPLE_RATE // fps)
         voice += [(t.wav, sample + at) for t, at in zip(scene.sentences, starts, strict=True)]
@@ -211,18 +241,21 @@ def _segment(
     size: tuple[int, int],
     style: Style,
     language: Language,
+    pause: float,
 ) -> tuple[Segment, list[int]]:
     """Return the scene's segment, and the sample each sentence starts at on its clock."""
-    transition = round(style.transition_seconds * fps) if before else 0
-    lead = max(transition, round((TAIL if before else OPENING) * fps))
-    starts, frames = _laid_out(scene, lead=lead, tail=CLOSING if last else TAIL, fps=fps)
-    cues = tuple(
+    change = style.transition
+    transition = round(change.seconds * fps) if before and change.kind != "cut" else 0
+    lead = max(transition, round((TAIL * pause if before else OPENING) * fps))
+    tail = CLOSING if last else TAIL * pause
+    starts, frames = _laid_out(scene, lead=lead, gap=GAP * pause, tail=tail, fps=fps)
+    cues = [
         cue.shifted(start / SAMPLE_RATE)
         for take, start in zip(scene.sentences, starts, strict=True)
-        for cue in captions.cues(
+        for cue in captions.cut(
             take.text, take.speech.words, take.speech.seconds, language=language, size=size
         )
-    )
+    ]
     made = Segment(
         id=scene.id,
         first=before.first + before.frames if before else 0,
@@ -230,38 +263,64 @@ def _segment(
         fps=fps,
         picture=scene.picture,
         picture_sha256=scene.picture_sha256,
-        motion=moved(scene.kind, scene.picture_sha256, frames, fps=fps, amount=style.motion),
+        steps=tuple(
+            Step(picture, sha256, starts[sentence] * fps // SAMPLE_RATE)
+            for picture, sha256, sentence in scene.steps
+        ),
+        motion=moved(
+            scene.kind,
+            scene.picture_sha256,
+            frames,
+            fps=fps,
+            amount=style.motion,
+            keep=scene.keep,
+        ),
         previous=_end(before) if before else None,
         transition=transition,
         fade_out=round(FADE_OUT * fps) if last else 0,
-        cues=cues,
+        cues=captions.timed(cues, language=language, until=frames / fps, fps=fps),
+        transition_kind=change.kind,
     )
     return made, starts
 
 
 def _end(segment: Segment) -> Still:
+    if segment.steps:
+        last = segment.steps[-1]
+        return Still(last.picture, last.sha256, segment.motion.end)
     return Still(segment.picture, segment.picture_sha256, segment.motion.end)
 
 
-def _laid_out(scene: SceneTake, *, lead: int, tail: float, fps: int) -> tuple[list[int], int]:
+def _laid_out(
+    scene: SceneTake, *, lead: int, gap: float, tail: float, fps: int
+) -> tuple[list[int], int]:
     """Return each sentence's first sample on the scene's clock, and the scene's frames."""
     per_frame = SAMPLE_RATE // fps
     at = lead * per_frame
     starts: list[int] = []
     for take in scene.sentences:
         if starts:
-            at += round(GAP * SAMPLE_RATE)
+            at += round(gap * SAMPLE_RATE)
         starts.append(at)
         at += ceil(take.speech.samples * SAMPLE_RATE / take.speech.sample_rate)
     at += round((tail if starts else SILENT) * SAMPLE_RATE)
     return starts, max(ceil(at / per_frame), lead + ceil(SHORTEST * fps))
 
 
-def moved(kind: Kind, sha256: str, frames: int, *, fps: int, amount: float) -> Motion:
+def moved(
+    kind: Kind,
+    sha256: str,
+    frames: int,
+    *,
+    fps: int,
+    amount: float,
+    keep: Region | None = None,
+) -> Motion:
     """Choose the motion of a picture by its digest, so that it stays the same wherever it stands.
 
     The end never depends on the length, as the next scene fades in over it. What of a canvas is
-    frame-safe (its middle, 1/1.2 of each side) stays in sight all the way.
+    frame-safe (its middle, 1/1.2 of each side) stays in sight all the way, unless something to
+    `keep` lies outside of it: then that does.
 
     Args:
         kind: A card only settles while it appears.
@@ -269,12 +328,13 @@ def moved(kind: Kind, sha256: str, frames: int, *, fps: int, amount: float) -> M
         frames: Of the scene.
         fps: Frames per second.
         amount: How much of the room to use, 0-1.
+        keep: What of the canvas stays in sight all the way, in shares of it.
     """
     if kind == "card":
         settling = min(frames, round(SETTLING_SECONDS * fps))
         start = Pose(NATIVE / (1 + 0.03 * amount))
         return Motion(start, Pose(NATIVE), settling, settling)
-    far, end = _way(bytes.fromhex(sha256[:8]), amount)
+    far, end = (_keeping(pose, keep) for pose in _way(bytes.fromhex(sha256[:8]), amount))
     share = min(1.0, frames / (TRAVEL_SECONDS * fps))
     start = Pose(
         end.zoom + share * (far.zoom - end.zoom),
@@ -305,3 +365,19 @@ def _posed(zoom: float, aside: float, upward: float) -> Pose:
     """Return a pose off centre by shares of the room that the frame-safe middle leaves."""
     room = min(0.5 - 0.5 / zoom, 0.5 / zoom - 0.5 / OVERSCAN)
     return Pose(zoom, 0.5 + aside * room, 0.5 + upward * room)
+
+
+def _keeping(pose: Pose, keep: Region | None) -> Pose:
+    """Return the pose nearest to `pose` that shows all of `keep`, with a hair to spare.
+
+    The hair covers what poses between two such ones miss: an edge's way is slightly bent.
+    """
+    if keep is None:
+        return pose
+    left, top = max(0.0, keep.left - _HAIR), max(0.0, keep.top - _HAIR)
+    right, bottom = min(1.0, keep.right + _HAIR), min(1.0, keep.bottom + _HAIR)
+    zoom = min(pose.zoom, 1 / (right - left), 1 / (bottom - top))
+    half = 0.5 / zoom
+    x = min(max(pose.x, half, right - half), 1 - half, left + half)
+    y = min(max(pose.y, half, bottom - half), 1 - half, top + half)
+    return Pose(zoom, x, y)

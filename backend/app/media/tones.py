@@ -43,16 +43,23 @@ _PLUCKS: dict[str, tuple[tuple[tuple[float, float, float], ...], float]] = {
         ),
         0.004,
     ),
+    "koto": (
+        tuple(
+            (
+                float(k) * (1 + 0.00012 * k * k),
+                abs(math.sin(0.13 * math.pi * k)) * k**-0.8,
+                1.5 / k**0.75,
+            )
+            for k in range(1, 14)
+        ),
+        0.003,
+    ),
     "mallet": (((1.0, 1.0, 0.6), (2.0, 0.3, 0.4), (3.99, 0.3, 0.16), (9.2, 0.06, 0.05)), 0.004),
     "tine": (
         ((1.0, 1.0, 0.9), (2.0, 0.45, 0.7), (3.0, 0.22, 0.45), (4.0, 0.1, 0.3), (7.03, 0.1, 0.12)),
         0.006,
     ),
 }
-
-
-INSTRUMENTS = tuple(_PLUCKS)
-"""What the plucks can be played with."""
 
 
 def frequency(note: int) -> float:
@@ -83,7 +90,7 @@ class Band:
 
     Args:
         rng: Source of every random choice; its state decides how the instruments sound.
-        instrument: One of `INSTRUMENTS`.
+        instrument: What plucks are played with, a key of `_PLUCKS`.
     """
 
     def __init__(self, rng: np.random.Generator, instrument: str) -> None:
@@ -135,6 +142,21 @@ class Band:
         shape = np.minimum(clock / 0.03, 1) * np.exp(-clock / 0.035)
         dry = (hiss * shape * _release(samples)).astype(np.float32)
         return self._in_room(dry, wet=0.15, side=0.25, level=0.03)
+
+    @cached_property
+    def clap(self) -> Sound:
+        """Hands: three short bursts of noise, a hundredth of a second apart."""
+        rng = np.random.default_rng([self._seed, 4])
+        samples = round(0.22 * RATE)
+        noise = _band_noise(rng, samples, 900.0, 2600.0)
+        clock = np.arange(samples) / RATE
+        shape = np.zeros(samples)
+        for late, fall in ((0.0, 0.004), (0.010, 0.004), (0.020, 0.03)):
+            since = clock - late
+            burst = np.minimum(since / 0.002, 1) * np.exp(-since / fall)
+            shape = np.maximum(shape, np.where(since > 0, burst, 0))
+        dry = (noise * shape * _release(samples)).astype(np.float32)
+        return self._in_room(dry, wet=0.25, side=0.0, level=0.05)
 
     @cached_property
     def thump(self) -> Sound:

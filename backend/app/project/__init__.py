@@ -6,7 +6,7 @@ what was made from the same inputs and is still what was recorded. Knows neither
 
 from __future__ import annotations
 
-from app.project.folder import EVENTS, Outdated, Project
+from app.project.folder import EVENTS, Outdated, Project, style_file
 from app.project.hold import EDIT, WORK
 from app.project.listing import ACTIVE, active, check_id, ids, last_id
 from app.project.owner import Owner
@@ -43,4 +43,5 @@ __all__ = [
     "ids",
     "last_id",
     "now",
+    "style_file",
 ]

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from app import disk
+from app import disk, settings
 from app.errors import InputError, NotFoundError, StateError
 from app.models import FEEDS, Artifact, ProjectSpec, Stage
 from app.project import owner
@@ -543,11 +543,15 @@ class Project(Hold):
         return self.folder.joinpath(*pure.parts)
 
     def seal(self, state: ProjectState) -> str:
-        """Return the digest of what a finished video was made from and by: spec, sources, code."""
+        """Return the digest of what a finished video was made from and by: spec, sources, code.
+
+        A style of the user's is a source as well.
+        """
         made = {p: a.sha256 for part in state.stages.values() for p, a in part.artifacts.items()}
         feeding = {name for name, stage in FEEDS.items() if stage is not None}
         spec = state.spec.model_dump(mode="json", include=feeding)
-        return disk.digest([spec, self.source_digest(), made, _code_stamp()])
+        written = filter(None, [style_file(state.spec)])
+        return disk.digest([spec, self.source_digest(), made, _code_stamp(), *written])
 
     def sealed(self, state: ProjectState) -> bool:
         """Tell whether a completed project is still what was sealed, without asking the stages.
@@ -572,6 +576,12 @@ class Project(Hold):
             if path.is_file() and not path.is_symlink()
         }
         return disk.digest(files)
+
+
+def style_file(spec: ProjectSpec) -> str | None:
+    """Return the digest of the user's file that holds a project's style; None where it is ours."""
+    file = settings.get().styles_folder / f"{spec.style}.yaml"
+    return disk.sha256(file) if file.is_file() else None
 
 
 def _nobody_is_at_it(state: ProjectState) -> None:

@@ -61,20 +61,27 @@ class ScriptWriter(Protocol):
 
 
 class SpeechRequest(Value):
-    """One sentence to say. `voice` None is the language's default; `speed` 1.0 the voice's own."""
+    """One sentence to say. `voice` None is the language's default; `speed` 1.0 the voice's own.
+
+    `pronunciations` are words of the text as written → how they are said: other words of the
+    language, pinyin with tone numbers (`zh-TW`) or kana (`ja`). Voices of services pass them over.
+    """
 
     text: str
     language: Language
     voice: str | None = None
     speed: float = 1.0
+    pronunciations: Mapping[str, str] = {}
 
 
 class Voice(Value):
-    """A voice a provider offers."""
+    """A voice a provider offers. `credit` must be shown where it is not empty."""
 
     name: str
     language: Language
     description: str
+    credit: str = ""
+    credit_url: str = ""
 
 
 class SpeechProvider(Protocol):
@@ -185,7 +192,7 @@ class PublishRequest(Announcement):
     short: bool = False
     """Square or upright, and three minutes at most: some services treat such videos otherwise."""
     files: dict[str, str]
-    """Role (`video`, `thumbnail`, `captions_srt`, `captions_vtt`) → absolute path."""
+    """Role (`video`, `thumbnail`, `captions_srt`, `captions_vtt`, `captions_ass`) → absolute path."""
     sha256: dict[str, str]
     """Role → SHA-256 of the file, as hexadecimal digits."""
 
@@ -317,6 +324,7 @@ TABLE: dict[str, dict[str, str]] = {
     "speech": {
         "kokoro": "app.providers.kokoro.KokoroSpeech",
         "hibari": "app.providers.hibari.HibariSpeech",
+        "openjtalk": "app.providers.openjtalk.OpenJTalkSpeech",
         "gemini": "app.providers.gemini.speech.GeminiSpeech",
     },
     "picture": {
@@ -341,6 +349,9 @@ NEEDS: dict[str, str] = {
 }
 """Name → dotted path of the function that raises an `InputError` where a key, a model or an SDK is
 not there. It sends nothing and loads no SDK; who works on this machine has none."""
+
+SPEAK_HERE = ("kokoro", "hibari", "openjtalk")
+"""Speech providers of this machine, the most natural first: they need no key and take no money."""
 
 _made: dict[tuple[str, str], Any] = {}
 

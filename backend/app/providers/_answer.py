@@ -278,7 +278,9 @@ _STRESSED = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,500}?)(?<=\S)\*(?![\w*]
 _UNDERLINED = re.compile(r"(?<![\w_])_(?=[^\s_])([^_\n]{1,500}?)(?<=\S)_(?![\w_])")
 _DIRECTION = re.compile(r"[ \t]*(?:\[[^\[\]\n]{1,120}\]|\u3010[^\u3010\u3011\n]{1,120}\u3011)")
 _SPEAKER = re.compile(
-    r"^[ \t]*(?:narrator|voice[- ]?over|vo|host|speaker|\u65c1\u767d|\u4e3b\u6301\u4eba|\u89e3\u8aaa)"
+    r"^[ \t]*(?:narrator|voice[- ]?over|vo|host|speaker"
+    r"|\u65c1\u767d|\u4e3b\u6301\u4eba|\u89e3\u8aaa|\u30ca\u30ec\u30fc\u30b7\u30e7\u30f3"
+    r"|\u30ca\u30ec\u30fc\u30bf\u30fc|\u8a9e\u308a\u624b)"
     r"[ \t]*(?:\([^()\n]{0,60}\))?[ \t]*[:\uff1a][ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -301,7 +303,7 @@ def _legible(text: str, what: str) -> str:
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _INVISIBLE.sub("", _SEPARATOR.sub(" ", text))
     clean = lang.strip_emoji(text)[0]
-    strange = lang.unsupported(clean, "en")
+    strange = lang.unsupported(clean)
     if strange:
         codes = ", ".join(f"U+{ord(one):04X}" for one in strange[:5])
         raise Unusable(f"{what} has letters that neither voice nor fonts have ({codes})")
@@ -336,15 +338,19 @@ def _unbracketed(text: str) -> str:
     return text.translate(_BRACKETS)
 
 
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_NAMES: dict[lang.Language, str] = {"en": "English", "zh-TW": "Chinese", "ja": "Japanese"}
+
+
 def _check_language(written: Written, language: lang.Language) -> None:
     """Make sure that viewers hear what they asked for.
 
     Raises:
-        Unusable: It is in another language, or in Simplified characters.
+        Unusable: It is in another language (Japanese has kana), or in Simplified characters.
     """
     said = "\n".join(scene.narration for scene in written.scenes)
-    if lang.detect(said) != language:
-        raise Unusable(f"the narration is not in {'English' if language == 'en' else 'Chinese'}")
+    if lang.detect(said) != language or (language == "ja" and not _KANA.search(said)):
+        raise Unusable(f"the narration is not in {_NAMES[language]}")
     if language == "zh-TW":
         shown = f"{written.title}{written.description}{said}"
         strange = "".join(dict.fromkeys(c for c in shown if _simplified(c)))

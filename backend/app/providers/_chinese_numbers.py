@@ -27,10 +27,11 @@ _END = r"(?![A-Za-z0-9])"
 
 NUMBER = rf"""
     (?P<date>(?<![0-9])[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}{_END})
-    |(?P<phone>(?<![0-9])0[0-9]{{1,3}}-[0-9]{{3,4}}-?[0-9]{{3,4}}{_END})
+    |(?P<phone>(?<![0-9])(?:0[0-9]{{1,3}}[-\ ]|\(0[0-9]{{1,3}}\)\ ?)[0-9]{{3,4}}[-\ ]?[0-9]{{3,4}}{_END}
+        |\+[0-9]{{1,3}}(?:-[0-9]{{1,4}}){{2,4}}{_END})
     |(?P<time>(?<![0-9:])[0-9]{{1,2}}:[0-5][0-9](?::[0-5][0-9])?{_END}(?!:))
     |(?P<ratio>[0-9]{{1,4}}:[0-9]{{1,4}}{_END})
-    |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]{_N}[萬億兆]?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
+    |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]\ ?{_N}[萬億兆]?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
     |(?P<degrees>[-−]?{_N}(?:°C|℃|°F|℉|°))
     |(?P<percent>[-−+]?{_N}(?:[-–~～]{_N})?[%‰])
     |(?P<fraction>(?<![0-9/])[0-9]{{1,3}}/[0-9]{{1,4}}{_END}(?!/))
@@ -42,12 +43,15 @@ NUMBER = rf"""
 """
 """Verbose pattern of everything with digits that is said in Chinese."""
 
+_LATIN_UNIT = re.compile(rf"(?:{_UNIT}){_END}")
 _TWO_OF = frozenset(
     "個位名隻條次天週周年種張支枝本部台臺輛件份步秒分點倍人杯瓶碗塊元片頁篇句場段首集間家棟座層組套對雙"
     "把根顆粒朵棵頭匹項道口面幅格站趟回遍聲下歲度代派派所門班群排行列串束包盒箱袋桶公小千萬億兆百"
 )
 """What 2 counts as 兩 rather than 二."""
-_ORDINAL = frozenset("第初民")
+_ORDINAL = frozenset("第初民週周期拜")
+_HOTLINES = frozenset(("110", "112", "113", "118", "119", "165", "1922", "1925", "1950", "1999"))
+_HOTLINE = re.compile("報警|報案|專線|熱線|電話")
 _DECADE = re.compile(r"年(?:前|後|來|以|內|間|歷史|之久|的歷史)")
 _LONG = 12
 
@@ -97,6 +101,11 @@ def digits(text: str) -> str:
     return "".join(_DIGITS[int(c)] for c in text if c.isdigit())
 
 
+def in_figures(text: str) -> str:
+    """Return the number before a Latin unit: 1080p digit by digit, 256GB as a number."""
+    return digits(text) if len(text) == 4 and text.isdigit() else _number(text)
+
+
 def _number(text: str) -> str:
     """Return a decimal number with sign and thousands commas in words."""
     sign = {"-": "負", "−": "負", "+": "正"}.get(text[:1], "")
@@ -141,7 +150,7 @@ def _ratio(text: str, _before: str, _rest: str) -> str:
 
 
 def _money(text: str, _before: str, rest: str) -> str:
-    parts = re.fullmatch(rf"([A-Z]*[$€£¥₩])({_N})([萬億兆]?)(\D*)", text)
+    parts = re.fullmatch(rf"([A-Z]*[$€£¥₩])\ ?({_N})([萬億兆]?)(\D*)", text)
     if parts is None:
         return digits(text)
     lead, name = _MONEY.get(parts[1], ("", "元"))
@@ -182,6 +191,8 @@ def _range(text: str, before: str, rest: str) -> str:
     if parts is None:
         return digits(text)
     unit = UNITS.get(parts[3], "")
+    if rest.startswith("=") and "-" in text:
+        return f"{_number(parts[1])}減{_number(parts[2])}"
     return _plain(parts[1], before, unit or rest) + "到" + _plain(parts[2], "", unit or rest) + unit
 
 
@@ -195,7 +206,8 @@ def _measure(text: str, _before: str, _rest: str) -> str:
 
 
 def _plain(text: str, before: str, rest: str) -> str:
-    year = text.isdigit() and rest.startswith("年") and not _DECADE.match(rest)
+    decade = _DECADE.match(rest) and not (text[:2] in ("19", "20") and text[2:] != "00")
+    year = text.isdigit() and rest.startswith("年") and not decade
     if (year and len(text) == 4 and text != "1000") or before == "#":
         return digits(text)
     if (
@@ -205,9 +217,20 @@ def _plain(text: str, before: str, rest: str) -> str:
         and text[:2] in ("19", "20")
     ):
         return digits(text)
-    if before not in _ORDINAL and rest[:1] in _TWO_OF:
+    if _one_by_one(text, before, rest):
+        return digits(text)
+    if before not in _ORDINAL and (rest[:1] in _TWO_OF or _LATIN_UNIT.match(rest)):
         return _count(text)
     return _number(text)
+
+
+def _one_by_one(text: str, before: str, rest: str) -> bool:
+    """Tell whether a number is a name: a telephone, Taipei's tower, those born in the eighties."""
+    if text in _HOTLINES:
+        return before in tuple("撥打") or bool(_HOTLINE.match(rest))
+    if text == "101":
+        return before == "北" or rest.startswith("大樓")
+    return len(text) == 2 and text[1] in "05" and rest.startswith("後") and text.isdigit()
 
 
 def _unit(text: str, _before: str, _rest: str) -> str:

@@ -2,36 +2,49 @@
 
 A word is one character, or a whole number or Latin token. The way: numbers become characters
 (`_chinese_numbers`), Traditional becomes Simplified one to one (pypinyin's phrases are
-Simplified), readings are taken from phrases and then from our Taiwan tables, tones change in
-company, and pinyin becomes the alphabet Kokoro's Chinese voices learned.
+Simplified), words are told apart (`_chinese_words`), readings are taken from phrases and then from
+our tables (`_taiwan`), tones change in company, and pinyin becomes the alphabet Kokoro's Chinese
+voices learned.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby, pairwise
-from typing import Any
+from itertools import groupby, pairwise, zip_longest
+from typing import Any, NamedTuple
 
-from app.providers import _english
-from app.providers._chinese_numbers import NUMBER, digits, say
-from app.providers._voice import Reading
+from app.providers import _accent, _chinese_words, _english, _taiwan
+from app.providers._chinese_numbers import NUMBER, digits, in_figures, say
+from app.providers._voice import SILENCE, Reading
 
+_VARIANTS = str.maketrans("𠮷﨑髙", "吉崎高")
+"""Forms of names that the tables of readings lack → those they have, each one code point."""
 _HAN = "㐀-䶿一-鿿〇\U00020000-\U0003ffff"
 _L = "A-Za-zÀ-ÖØ-öø-ɏ"
 _TOKEN = re.compile(
     rf"""
-    {NUMBER}
+    (?P<name>(?<![0-9])(?:7-(?:11|ELEVEN|Eleven)(?![0-9])|24/7|No\.\ ?[0-9]{{1,6}}))
+    |{NUMBER}
+    |(?P<counted>[0-9]{{1,6}}(?:\.[0-9]{{1,3}})?(?=(?:[KMGT]B?|[KMG]bps|fps|mAh|[AVp])(?![{_L}0-9])))
     |(?P<latin>(?:https?://|[0-9]{{1,6}}(?=[{_L}]))?[{_L}][{_L}0-9\u0300-\u036f]*
         (?:(?:['’.&/@+_:-]|://)[{_L}0-9]+|\ +(?=[{_L}])[{_L}0-9\u0300-\u036f]+)*(?:\+\+|\#)?)
     |(?P<digits>[0-9]{{1,12}})
-    |(?P<sign>[%&+=×÷]|(?<=[0-9%元度])[~～–-](?=[0-9$])|(?<=[0-9%]\ )[~～–](?=\ [0-9]))
+    |(?P<sign>[%&+=×÷]|(?<=[0-9%元度])[~～–-](?=[0-9$])|(?<=[{_HAN}])[~～](?=[0-9$])|(?<=[0-9%]\ )[~～–](?=\ [0-9]))
     |(?P<han>[{_HAN}])
     """,
     re.VERBOSE,
 )
+_UNKNOWN = "〓"
+"""Stands for a character that only its sound is known of."""
+_FIGURES = re.compile(
+    "零?[一二三四五六七八九]?十[一二三四五六七八九]?[万亿点]?|零?[一二两三四五六七八九][百千][万亿]?"
+    "|[零一二两三四五六七八九]点(?:[零一二三四五六七八九]{1,2}(?![十百]))?|[零一二三四五六七八九]{2,4}|."
+)
+"""What of a number is a word: 三千 九百 五十二, 二零二六."""
+_FIGURE = re.compile("[零〇一二两三四五六七八九十百千万亿点]{2,}")
 _SIGNS = {"%": "百分比", "&": "和", "+": "加", "=": "等於", "×": "乘", "÷": "除以"}
 
 _INITIALS = {
@@ -53,49 +66,8 @@ _FINALS = {
 
 _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 
-_TAIWAN_CHARACTERS = {
-    "期": "qi2", "企": "qi4", "究": "jiu4", "微": "wei2", "危": "wei2", "惜": "xi2", "昔": "xi2",
-    "擊": "ji2", "突": "tu2", "擁": "yong3", "液": "yi4", "暫": "zhan4", "髮": "fa3", "攜": "xi1",
-    "叔": "shu2", "播": "bo4", "識": "shi4", "築": "zhu2", "帆": "fan2", "儲": "chu2",
-    "檔": "dang3", "夾": "jia2", "跌": "die2", "穴": "xue4", "誼": "yi2", "悄": "qiao3",
-    "殼": "ke2", "綜": "zong4", "息": "xi2", "血": "xie3", "誰": "shei2", "曝": "pu4",
-    "質": "zhi2", "隻": "zhi1", "麼": "me5", "俱": "ju4", "諷": "feng4", "偽": "wei4",
-    "框": "kuang1", "淑": "shu2", "脊": "ji2", "寂": "ji2", "剝": "bo1", "角": "jiao3",
-    "鬆": "song1", "發": "fa1", "乾": "gan1", "捲": "juan3", "鬥": "dou4", "髒": "zang1",
-    "臟": "zang4", "儘": "jin3", "盡": "jin4", "捨": "she3", "幹": "gan4", "衝": "chong1",
-    "葉": "ye4", "適": "shi4", "廠": "chang3", "們": "men5", "裡": "li3", "還": "hai2",
-    "嗯": "en1",
-}  # fmt: skip
-"""Character as written → its reading in Taiwan (Ministry of Education, 1999), where a Mainland
-phrase table says otherwise or the Simplified form is two characters in one."""
-
-_TAIWAN_PHRASES = {
-    "垃圾": "le4 se4", "人質": "ren2 zhi4", "質押": "zhi2 ya1", "乾坤": "qian2 kun1",
-    "乾隆": "qian2 long2", "薄荷": "bo4 he2", "角力": "jue2 li4", "還原": "huan2 yuan2",
-    "還給": "huan2 gei3", "還債": "huan2 zhai4", "還錢": "huan2 qian2", "歸還": "gui1 huan2",
-    "償還": "chang2 huan2", "癌症": "ai2 zheng4", "質量": "zhi2 liang4",
-    "企鵝": "qi4 e2", "尷尬": "gan1 ga4", "曝光": "pu4 guang1",
-    "骰子": "tou2 zi5", "攜帶": "xi1 dai4", "說服": "shuo1 fu2", "地板": "di4 ban3",
-    "頭髮": "tou2 fa3", "銀行": "yin2 hang2", "行動": "xing2 dong4", "長大": "zhang3 da4",
-    "長出": "zhang3 chu1", "長成": "zhang3 cheng2", "成長": "cheng2 zhang3", "一行": "yi4 hang2",
-    "音樂": "yin1 yue4", "快樂": "kuai4 le4", "重複": "chong2 fu4", "重新": "chong2 xin1",
-    "只要": "zhi3 yao4", "為了": "wei4 le5", "因為": "yin1 wei4", "好奇": "hao4 qi2",
-    "目的地": "mu4 di4 di4", "分辨率": "fen1 bian4 lv4", "得到": "de2 dao4", "獲得": "huo4 de2",
-    "值得": "zhi2 de5", "覺得": "jue2 de5", "記得": "ji4 de5", "懂得": "dong3 de5",
-    "便宜": "pian2 yi2", "方便": "fang1 bian4", "大夫": "dai4 fu5", "處理": "chu3 li3",
-    "教學": "jiao4 xue2", "教室": "jiao4 shi4", "轉換": "zhuan3 huan4", "載入": "zai4 ru4",
-    "下載": "xia4 zai4", "負載": "fu4 zai4", "調整": "tiao2 zheng3", "資料夾": "zi1 liao4 jia2",
-}  # fmt: skip
-"""Phrase as written → its reading in Taiwan, stronger than the characters' own."""
-
-
-_MUST = frozenset("非總必還就也都只可又")
-_GAIN = frozenset(("得到", "得知", "得獎", "得分", "得以", "得意", "得失", "得獲", "得主", "得票"))
-_GROWN = frozenset("大出成得在滿高老官輩者相")
-_HEADS = frozenset("局隊班組課處司會家社船店團縣鄉鎮村里所首酋")
-_R_COLOURED = frozenset("這那哪點玩花事味勁塊這")
 _BEFORE_LEVEL_ONE = frozenset("第之唯统单专逐初周期拜合归划纯〇点零二三四五六七八九十百千万亿")
-_AFTER_LEVEL_ONE = frozenset("月号楼级班二三四五六七八九零")
+_AFTER_LEVEL_ONE = frozenset("月号楼级班一二三四五六七八九零")
 
 
 @dataclass
@@ -106,6 +78,7 @@ class _Syllable:
     plain: str  # Simplified
     span: tuple[int, int]
     counted: bool  # part of a number
+    fixed: str = ""  # pinyin that was asked for
     pinyin: str = ""
     word: int = 0
 
@@ -118,61 +91,99 @@ class _Syllable:
         self.pinyin = self.pinyin[:-1] + tone
 
 
-_Run = list[tuple[tuple[int, int], str, bool]]
+class _Part(NamedTuple):
+    """A token on its way: the characters said for it, or the pinyin that was asked for."""
+
+    span: tuple[int, int]
+    said: str
+    counted: bool = False
+    pinyin: tuple[str, ...] = ()
 
 
-def read(text: str) -> Reading:
+_Run = list[_Part]
+
+
+def read(text: str, readings: Mapping[tuple[int, int], str] | None = None) -> Reading:
     """Return how Taiwan Mandarin text is read, Latin words in it by the English rules.
 
     Args:
         text: Any text; scripts other than Han and Latin, signs and emoji are silent.
+        readings: Span → pinyin with tone numbers that it is read with, in any case.
     """
-    plain = _english.folded(text)
+    plain = _english.folded(text).translate(_VARIANTS)
     reading = Reading()
     run: _Run = []
     at = 0
-    for match in _TOKEN.finditer(plain):
-        gap = plain[at : match.start()]
-        latin = match["latin"] is not None
-        figures = bool(gap and run and run[-1][2] and match[0][0].isdigit())
+    for match, part in _parts(plain, readings or {}):
+        gap = plain[at : part.span[0]]
+        latin = match is not None and _is_latin(match)
+        figures = bool(gap and run and run[-1].counted and part.counted)
         if run and (latin or figures or gap.strip() or "\n" in gap):
             _say_run(reading, run)
             run = []
         if not run and at:
             _rest(reading, gap)
         if latin:
-            _say_latin(reading, text, match.span())
+            _say_latin(reading, text, part.span)
         else:
-            run.append((match.span(), *_said(match)))
-        at = match.end()
+            run.append(part)
+        at = part.span[1]
     _say_run(reading, run)
     _rest(reading, plain[at:].strip())
     return reading
 
 
+def _parts(
+    plain: str, readings: Mapping[tuple[int, int], str]
+) -> Iterator[tuple[re.Match[str] | None, _Part]]:
+    """Yield the tokens of a text in order, those with a reading of their own first."""
+    at = 0
+    for (start, end), pinyin in sorted(readings.items()):
+        yield from ((m, _part(m)) for m in _TOKEN.finditer(plain, at, start))
+        said, at = pinyin.split(), end
+        if len(said) == end - start:
+            for i, syllable in enumerate(said, start):
+                yield None, _Part((i, i + 1), plain[i], pinyin=(syllable,))
+        else:
+            yield None, _Part((start, end), _UNKNOWN * len(said), pinyin=tuple(said))
+    yield from ((m, _part(m)) for m in _TOKEN.finditer(plain, at))
+
+
+def said(text: str) -> str:
+    """Return a text with its numbers, units and signs in characters, as they are said."""
+    plain = _english.folded(text).translate(_VARIANTS)
+    return _TOKEN.sub(lambda m: m[0] if _is_latin(m) else _part(m).said, plain)
+
+
 def read_within_english(text: str) -> Reading:
     """Return how English text is read by a voice that can say the Han characters in it, too."""
-    plain = _english.folded(text)
+    plain = _english.folded(text).translate(_VARIANTS)
     reading = Reading()
     for part in re.finditer(rf"[{_HAN}]+|[^{_HAN}]+", plain):
         start, end = part.span()
         if re.match(rf"[{_HAN}]", part[0]):
             reading.space()
-            _say_run(reading, [((i, i + 1), text[i], False) for i in range(start, end)])
+            _say_run(reading, [_Part((i, i + 1), text[i]) for i in range(start, end)])
             continue
         if lead := re.match(r"\W+", part[0]):
             _rest(reading, lead[0])
-        _say_latin(reading, text, (start, end))
+        _say_latin(reading, text, (start, end), accent=False)
     return reading
 
 
-def _said(match: re.Match[str]) -> tuple[str, bool]:
-    """Return the characters to say for a token, and whether they are a number."""
-    if match["han"]:
-        return match[0], False
+def _is_latin(match: re.Match[str]) -> bool:
+    return match["latin"] is not None or match["name"] is not None
+
+
+def _part(match: re.Match[str]) -> _Part:
+    """Return what is said for a token."""
+    if match["han"] or _is_latin(match):
+        return _Part(match.span(), match[0])
     if match["sign"]:
-        return _SIGNS.get(match[0], "到"), False
-    return (digits(match[0]) if match["digits"] else say(match)), True
+        return _Part(match.span(), _SIGNS.get(match[0], "到"))
+    if match["counted"]:
+        return _Part(match.span(), in_figures(match[0]), counted=True)
+    return _Part(match.span(), digits(match[0]) if match["digits"] else say(match), counted=True)
 
 
 def _rest(reading: Reading, gap: str) -> None:
@@ -183,20 +194,41 @@ def _rest(reading: Reading, gap: str) -> None:
             reading.pause(symbol)
 
 
-def _say_latin(reading: Reading, text: str, span: tuple[int, int]) -> None:
+def _say_latin(reading: Reading, text: str, span: tuple[int, int], *, accent: bool = True) -> None:
+    """Add Latin words, in the accent of a Mandarin voice or of an English one."""
     part = _english.read(text[slice(*span)])
     part.spans = [(a + span[0], b + span[0]) for a, b in part.spans]
     reading.space()
-    reading.extend(part)
+    reading.extend(_with_accent(part) if accent else part)
     reading.space()
 
 
+def _with_accent(reading: Reading) -> Reading:
+    out = Reading()
+    for owner, group in groupby(zip(reading.owners, reading.symbols, strict=True), lambda p: p[0]):
+        symbols = "".join(symbol for _, symbol in group)
+        if owner != SILENCE:
+            out.word(reading.spans[owner], _accent.mandarin(symbols))
+        elif symbols == " ":
+            out.space()
+        else:
+            out.pause(symbols)
+    return out
+
+
 def _say_run(reading: Reading, run: _Run) -> None:
-    syllables = [_Syllable(c, "", span, counted) for span, said, counted in run for c in said]
+    syllables = [
+        _Syllable(c, "", part.span, part.counted, fixed)
+        for part in run
+        for c, fixed in zip_longest(part.said, part.pinyin, fillvalue="")
+    ]
     if not syllables:
         return
+    plain = simplified("".join(s.written for s in syllables))
+    for s, c in zip(syllables, plain, strict=True):
+        s.plain = c
     _find_words(syllables)
-    _find_readings(syllables)
+    _find_readings(syllables, plain)
     _change_tones(syllables)
     for i, s in enumerate(syllables):
         if i and s.word != syllables[i - 1].word:
@@ -205,58 +237,39 @@ def _say_run(reading: Reading, run: _Run) -> None:
 
 
 def _find_words(syllables: Sequence[_Syllable]) -> None:
-    """Number the words: what BudouX keeps together."""
-    at = 0
-    for number, part in enumerate(_splitter().parse("".join(s.written for s in syllables))):
-        for s in syllables[at : at + len(part)]:
+    """Number the words: figures by their places, everything else by the list of words."""
+    number = at = 0
+    plain = "".join(s.plain for s in syllables)
+    for word in _words_and_figures(plain):
+        for s in syllables[at : at + len(word)]:
             s.word = number
-        at += len(part)
+        number, at = number + 1, at + len(word)
 
 
-def _find_readings(syllables: Sequence[_Syllable]) -> None:
+def _words_and_figures(plain: str) -> Iterator[str]:
+    at = 0
+    for figure in _FIGURE.finditer(plain):
+        yield from _chinese_words.cut(plain[at : figure.start()])
+        yield from _FIGURES.findall(figure[0])
+        at = figure.end()
+    yield from _chinese_words.cut(plain[at:])
+
+
+def _find_readings(syllables: Sequence[_Syllable], plain: str) -> None:
     written = "".join(s.written for s in syllables)
-    plain = simplified(written)
-    for s, c, pinyin in zip(syllables, plain, _phrase_readings(plain), strict=True):
-        s.plain, s.pinyin = c, pinyin
+    for s, pinyin in zip(syllables, _phrase_readings(plain), strict=True):
+        s.pinyin = pinyin
     alone = _single_words(plain)
     for i, s in enumerate(syllables):
-        if s.written in _TAIWAN_CHARACTERS:
-            s.pinyin = _TAIWAN_CHARACTERS[s.written]
+        if s.written in _taiwan.CHARACTERS:
+            s.pinyin = _taiwan.CHARACTERS[s.written]
         if i in alone:
-            s.pinyin = _by_company(written, i) or s.pinyin
-    for found in _phrases().finditer(written):
-        for s, pinyin in zip(
-            syllables[slice(*found.span())], _TAIWAN_PHRASES[found[0]].split(), strict=True
-        ):
+            s.pinyin = _taiwan.by_company(written, i) or s.pinyin
+    for start, said in _taiwan.phrases(written):
+        for s, pinyin in zip(syllables[start : start + len(said)], said, strict=True):
             s.pinyin = pinyin
-
-
-def _by_company(text: str, i: int) -> str | None:
-    """Return the reading of a common character that only its neighbours decide."""
-    c, before, after = text[i], text[i - 1 : i], text[i + 1 : i + 2]
-    if c == "得":
-        if before in _MUST or after in ("要", "去", "先", "再"):
-            return "dei3"
-        return "de5" if before and text[i : i + 2] not in _GAIN else None
-    if c == "地":
-        return "de5" if i > 1 and (text[i - 2] == before or before in "然速聲") else None
-    if c == "長":
-        grown = after in _GROWN or before in (
-            "成",
-            "生",
-            "增",
-            "助",
-            "滋",
-            "會",
-            "校",
-            "部",
-            "市",
-            "院",
-        )
-        return "zhang3" if grown or before in _HEADS else "chang2"
-    if c in "兒儿" and before in _R_COLOURED and after not in ("子", "童", "女", "科"):
-        return "er5"
-    return None
+    for s in syllables:
+        s.pinyin = s.fixed or s.pinyin
 
 
 def _change_tones(syllables: Sequence[_Syllable]) -> None:
@@ -264,6 +277,8 @@ def _change_tones(syllables: Sequence[_Syllable]) -> None:
     for i, s in enumerate(syllables):
         before = syllables[i - 1] if i else None
         after = syllables[i + 1] if i + 1 < len(syllables) else None
+        if s.fixed:
+            continue
         if s.plain == "一":
             s.pinyin = "yi" + _tone_of_one(s, before, after)
         elif s.plain == "不":
@@ -271,7 +286,7 @@ def _change_tones(syllables: Sequence[_Syllable]) -> None:
             s.pinyin = "bu" + ("5" if doubled else "2" if after and after.tone == "4" else "4")
     for group in _breath_groups(syllables):
         for s, after in pairwise(group):
-            if s.tone == after.tone == "3":
+            if s.tone == after.tone == "3" and not s.fixed:
                 s.tone = "2"
 
 
@@ -370,15 +385,3 @@ def _converter() -> Any:
     from opencc import OpenCC
 
     return OpenCC("tw2s")
-
-
-@cache
-def _splitter() -> Any:
-    from budoux import load_default_traditional_chinese_parser
-
-    return load_default_traditional_chinese_parser()
-
-
-@cache
-def _phrases() -> re.Pattern[str]:
-    return re.compile("|".join(sorted(_TAIWAN_PHRASES, key=len, reverse=True)))

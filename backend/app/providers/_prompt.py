@@ -14,16 +14,28 @@ NAMES: dict[lang.Language, str] = {
     "en": "English",
     "zh-TW": "Mandarin as it is spoken in Taiwan (Taiwan's own words), written in Traditional "
     "Chinese characters (zh-TW), never in Simplified ones",
+    "ja": "natural spoken Japanese in the polite desu/masu style, written in the usual mix of kanji "
+    "and kana",
 }
-UNITS: dict[lang.Language, str] = {"en": "words", "zh-TW": "Chinese characters"}
+UNITS: dict[lang.Language, str] = {
+    "en": "words",
+    "zh-TW": "Chinese characters",
+    "ja": "Japanese characters",
+}
 
 _USUAL: dict[lang.Language, tuple[int, str]] = {
     "en": (16, "n" * 75 + "."),
     "zh-TW": (20, "\u5b57" * 20 + "\u3002"),
+    "ja": (30, "\u6f22" * 10 + "\u3042" * 20 + "\u3002"),
 }
 """A usual sentence: its words or characters, and text that takes as long to say."""
-_WORD = re.compile(r"\S*\w\S*")
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KANA = "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+_COUNTED: dict[lang.Language, re.Pattern[str]] = {
+    "en": re.compile(r"\S*\w\S*"),
+    "zh-TW": re.compile(f"[{_HAN}]"),
+    "ja": re.compile(f"[{_HAN}{_KANA}]"),
+}
 _SECONDS_A_SCENE = (8.0, 20.0)
 """Of a short video (a minute), and of a long one (ten minutes and more)."""
 
@@ -44,8 +56,8 @@ class Size:
 
 
 def count(text: str, language: lang.Language) -> int:
-    """Return how many words (English) or Chinese characters a text has."""
-    return len((_WORD if language == "en" else _HAN).findall(text))
+    """Return how many words (English) or characters (Chinese, kana and kanji) a text has."""
+    return len(_COUNTED[language].findall(text))
 
 
 def size(request: ScriptRequest) -> Size:

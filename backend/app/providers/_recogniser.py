@@ -31,7 +31,7 @@ _FRAMES_PER_SECOND = 50
 _WINDOW = 3000
 """Hundredths of a second that the model hears at once, no more and no less."""
 _LONGEST = 29.5
-_CODES: dict[Language, str] = {"en": "en", "zh-TW": "zh"}
+_CODES: dict[Language, str] = {"en": "en", "zh-TW": "zh", "ja": "ja"}
 
 log = logging.getLogger(__name__)
 _lock = Lock()
@@ -80,7 +80,7 @@ def times(text: str, language: Language, sound: Samples) -> Heard | None:
 
 def _looked_for(text: str, language: Language, sound: Samples) -> Heard | None:
     with _lock:
-        model, tokenizer = _opened(), _tokenizer(_CODES[language])
+        model, tokenizer = opened(), _tokenizer(_CODES[language])
         features = model.feature_extractor(_sound.resampled(sound, RATE, _RATE))
         tokens, lengths = _pieces(model, tokenizer, text, language)
         if not tokens:
@@ -113,7 +113,7 @@ def _pieces(
     model: Any, tokenizer: Any, text: str, language: Language
 ) -> tuple[list[int], list[int]]:
     """Return the model's tokens of a text, and how many of its bytes each stands for."""
-    lead = "" if language == "zh-TW" else " "
+    lead = " " if language == "en" else ""
     tokens = tokenizer.encode(lead + text)
     # the vocabulary writes each byte as one character
     lengths = [len(model.hf_tokenizer.id_to_token(token)) for token in tokens]
@@ -132,11 +132,11 @@ def _found() -> bool:
 def _tokenizer(code: str) -> Any:
     from faster_whisper.tokenizer import Tokenizer
 
-    return Tokenizer(_opened().hf_tokenizer, multilingual=True, task="transcribe", language=code)
+    return Tokenizer(opened().hf_tokenizer, multilingual=True, task="transcribe", language=code)
 
 
 @cache
-def _opened() -> Any:
+def opened() -> Any:
     """Return the model, joined in memory, checked, and kept for the life of the process."""
     from faster_whisper import WhisperModel
 

@@ -8,7 +8,7 @@ punctuation first. Aligned: the recogniser Whisper tells where in the sound the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.models import Language
-from app.providers import _mandarin, _recogniser, _voice
+from app.providers import _japanese, _mandarin, _recogniser, _voice
 from app.providers._recogniser import Heard
 from app.providers._voice import PAUSES, RATE, SILENCE, Mark, Reading, Samples, Timing, Utterance
 
@@ -45,11 +45,24 @@ _WEIGHTS: dict[Language, dict[str, float]] = {
         "ɑæɔɛʌʊuɜaeoəᵊɐɪiᵻɚyɤɨAIOWYQ": 0.03,
         "ˈ": 0.47,
     },
+    "ja": {
+        "aeioɯɨɑ": 0.135,
+        "ː": 0.25,
+        "ɴ": 0.19,
+        "ʔ": 0.16,
+        "szʃʒfvθðhɕʑçɸʨʥʦʣptkbdɡmnŋɲlɾɹwjβ": 0.07,
+        "ʲᵝ": 0.0,
+    },
 }
 """Symbols → their share of a word's time, fitted by least squares to what hibari and Kokoro's
-`af_heart` and `zf_xiaoxiao` make of them."""
-_WORD: dict[Language, float] = {"en": 0.02, "zh-TW": 0.23}
+`af_heart`, `zf_xiaoxiao`, `jf_alpha` and `jm_kumo` make of them."""
+_WORD: dict[Language, float] = {"en": 0.02, "zh-TW": 0.23, "ja": 0.06}
 """What each word has beside its symbols."""
+_READERS: dict[Language, Callable[[str], Reading]] = {
+    "en": _mandarin.read_within_english,
+    "zh-TW": _mandarin.read,
+    "ja": _japanese.read,
+}
 _LENGTHENED = 0.3
 """What a word before a rest has more: the last syllable is drawn out."""
 
@@ -92,8 +105,7 @@ class Plan:
 
 def read(text: str, language: Language) -> Reading:
     """Return the text as our own voices read it, with the words and spans they give."""
-    reader = _mandarin.read if language == "zh-TW" else _mandarin.read_within_english
-    reading = reader(text)
+    reading = _READERS[language](text)
     _voice.check_reading(reading, language)
     reading.close()
     return reading

@@ -354,11 +354,11 @@ def utterance(sound: Samples, owners: Sequence[int], durations: Sequence[int]) -
             "The voice model returned sound and times that don't belong together.",
             "Install the tested versions of the requirements (constraints.txt).",
         )
-    return _trimmed(Utterance(sound.astype(np.float32, copy=False), marks))
+    return cut(Utterance(sound.astype(np.float32, copy=False), marks))
 
 
-def _trimmed(whole: Utterance) -> Utterance:
-    """Cut whole units of silence off both ends, leaving `_LEAD` and `_TRAIL` of them."""
+def cut(whole: Utterance) -> Utterance:
+    """Return an utterance with whole units of silence cut off both ends, but for a few."""
     onset, offset = edges(whole.sound, _FAINT)
     spoken = [m for m in whole.marks if m.word != SILENCE]
     onset = min(onset, spoken[0].end - UNIT)

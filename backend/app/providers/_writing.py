@@ -35,10 +35,16 @@ _REPEATED = 20_000
 """Characters of a wrong answer that its writer is shown again."""
 _DESCRIPTION = 4500
 """Bytes of a description: what YouTube takes (5,000), less a margin for what it is given besides."""
-_SOURCES: dict[lang.Language, str] = {"en": "Sources: ", "zh-TW": "\u8cc7\u6599\u4f86\u6e90\uff1a"}
+_SOURCES: dict[lang.Language, str] = {
+    "en": "Sources: ",
+    "zh-TW": "\u8cc7\u6599\u4f86\u6e90\uff1a",
+    "ja": "\u51fa\u5178\uff1a",
+}
+_JOINT: dict[lang.Language, str] = {"en": "; ", "zh-TW": "\uff1b", "ja": "\u3001"}
 _MORE: dict[lang.Language, str] = {
     "en": "; and {count} more",
     "zh-TW": "\uff1b\u53ca\u5176\u4ed6 {count} \u4efd",
+    "ja": "\u3001\u307b\u304b {count} \u4ef6",
 }
 
 
@@ -252,7 +258,7 @@ def _name(name: str) -> str:
 
 def _cited(names: list[str], room: int, language: lang.Language) -> str:
     """Return the line of sources in at most `room` bytes; how many are not named is said."""
-    joint = "; " if language == "en" else "\uff1b"
+    joint = _JOINT[language]
     for shown in range(len(names), 0, -1):
         rest = len(names) - shown
         more = _MORE[language].format(count=rest) if rest else ""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+from app.models import Language
 from app.spending import Usage
 
 Kind = Literal["script", "speech", "picture"]
 
-FREE = frozenset(("template", "kokoro", "hibari", "cards", "pexels", "pixabay"))
+FREE = frozenset(("template", "kokoro", "hibari", "openjtalk", "cards", "pexels", "pixabay"))
 """Providers that take no money."""
 WORDS_IN, WORDS_OUT = 2000, 2000
 """Tokens of a script's prompt, and of what is thought and written beside its narration."""
 PROMPT = 150
 """Tokens of what a picture's or a voice's model is told beside the text itself."""
-LETTERS = {"en": 4.0, "zh-TW": 1.2}
+LETTERS: dict[Language, float] = {"en": 4.0, "zh-TW": 1.2, "ja": 1.2}
 """Characters of narration to a token."""
-PACE = {"en": 15.0, "zh-TW": 4.5}
+PACE: dict[Language, float] = {"en": 15.0, "zh-TW": 4.5, "ja": 5.5}
 """Characters of narration to a second."""
 SOUND = 25
 """Tokens to a second of speech."""
@@ -45,7 +46,9 @@ def model(kind: Kind, name: str) -> str:
     return ""
 
 
-def usage(kind: Kind, chain: str, *, calls: int, seconds: float, language: str) -> Usage | None:
+def usage(
+    kind: Kind, chain: str, *, calls: int, seconds: float, language: Language
+) -> Usage | None:
     """Return about what the calls of one kind use; None where none of them costs money.
 
     Args:

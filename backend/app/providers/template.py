@@ -169,7 +169,76 @@ _CHINESE = _Words(
     note="這份腳本由範本依主題自動產生：它是一份探索計畫，不是事實來源。",
 )
 
-_WORDS: dict[lang.Language, _Words] = {"en": _ENGLISH, "zh-TW": _CHINESE}
+_JAPANESE = _Words(
+    parts=(
+        _Part(
+            "{topic}",
+            "今日のテーマは、「{topic}」です。",
+            (
+                "知識をたくさん並べるより、よい問いをいくつか立てるほうが、ずっと遠くまで行けます。",
+                "よく知っている人も、初めて聞く人もいるでしょう。",
+                "そこで、簡単な計画を立ててみましょう。",
+                "大きなテーマでも、小さなテーマでも、やり方は同じです。",
+                "用意するのは、少しの好奇心と、書くものだけです。",
+            ),
+        ),
+        _Part(
+            "ひとことで言うと",
+            "まず、それが何なのか、ひとことで言ってみましょう。",
+            (
+                "お茶を飲みながら、友だちに話すつもりで考えます。",
+                "うまく言えなければ、そこが最初の手がかりです。",
+                "使いそうな言葉を書き出し、説明できないものに丸をつけます。",
+                "丸のついた言葉が、これから調べることのリストになります。",
+                "それからもう一度、今度はもっと短く言ってみましょう。",
+            ),
+        ),
+        _Part(
+            "三つの問い",
+            "問いは三つ。何が、なぜ、どのように？",
+            (
+                "それは何でできていて、どこから始まり、どこで終わるのでしょうか。",
+                "なぜ大切なのでしょうか。それは、だれにとってでしょうか。",
+                "どんな順番で、どのように動いているのでしょうか。",
+                "それぞれに一行か二行で答え、自信のないところには印をつけます。",
+                "正直な疑問符は、大胆な当て推量に勝ります。",
+                "行き詰まったら、もしそれがなかったら何が変わるのか、考えてみましょう。",
+            ),
+        ),
+        _Part(
+            "もっと近くで",
+            "続いて、実際の例を一つ見つけて、じっくり見てみましょう。",
+            (
+                "はっきり示せる例が一つあれば、あいまいな例が十あるより役に立ちます。",
+                "だれが言ったのか、なぜそう分かるのか、いつ書かれたのかを確かめます。",
+                "二つの資料が一致すれば心強く、食い違う資料があれば、もっと面白くなります。",
+                "いちばん驚いた絵や数字や言葉を、書きとめておきましょう。",
+                "驚きは、何かを学んでいるしるしです。",
+            ),
+        ),
+        _Part(
+            "次はあなたの番",
+            "一つ選んで、今日から始めましょう。",
+            (
+                "まずは10分だけ、どこへたどり着くか試してみてください。",
+                "見つけた答えをこの台本に入れていけば、あなたの物語になります。",
+                "自分の言葉で話せるようになれば、もう分かったということです。",
+                "そのあとで、だれかに話して、返ってくる質問に耳を傾けてください。",
+                "その質問が、次の章になります。",
+            ),
+        ),
+    ),
+    asked="今日の問いです。{topic}？",
+    note=(
+        "この台本は、テーマだけをもとにテンプレートが作成しました。調べ方の計画であり、"
+        "事実の出典ではありません。"
+    ),
+)
+
+_WORDS: dict[lang.Language, _Words] = {"en": _ENGLISH, "zh-TW": _CHINESE, "ja": _JAPANESE}
+_JOINTS: dict[lang.Language, str] = {"en": " ", "zh-TW": "", "ja": ""}
+"""What stands between two sentences."""
+_QUESTION_MARKS: dict[lang.Language, str] = {"en": "?", "zh-TW": "？", "ja": "？"}
 
 
 class TemplateWriter:
@@ -188,9 +257,8 @@ class TemplateWriter:
         Raises:
             InputError: `topic_empty`, or `script_unsupported` for letters no voice or font has.
         """
-        topic, asked = _topic(request)
+        topic, shown, asked = _topic(request)
         words = _WORDS[request.language]
-        shown = _upper(topic) + (("？" if request.language == "zh-TW" else "?") if asked else "")
         # A long topic must not eat a short video.
         columns = min(TOPIC_COLUMNS, max(24, int(4 * request.seconds)))
         spoken = lang.shortened(topic, columns, request.language)
@@ -204,7 +272,7 @@ class TemplateWriter:
             Scene(
                 id=f"s{number:03d}",
                 heading=part.heading.replace("{topic}", shown),
-                narration=("" if request.language == "zh-TW" else " ").join(lines),
+                narration=_JOINTS[request.language].join(lines),
             )
             for number, (part, lines) in enumerate(zip(parts, chosen, strict=True), 1)
         )
@@ -218,25 +286,29 @@ class TemplateWriter:
         )
 
 
-def _topic(request: ScriptRequest) -> tuple[str, bool]:
-    """Return the topic as it can be said and shown, and whether it is a question."""
-    clean, _ = lang.strip_emoji(request.topic)
-    printable = "".join(c if c.isprintable() else " " for c in clean)
-    topic = " ".join(printable.replace("{", "(").replace("}", ")").split())
-    asked = topic.endswith(("?", "？"))
-    topic = topic.rstrip(" .。!！?？…,，;；:：、")
+def _topic(request: ScriptRequest) -> tuple[str, str, bool]:
+    """Return the topic as it is said and as it is shown, and whether it is a question."""
+    printable = "".join(c if c.isprintable() or c in "\u200d\ufe0f" else " " for c in request.topic)
+    given = " ".join(printable.replace("{", "(").replace("}", ")").split())
+    clean, emoji = lang.strip_emoji(given)
+    asked = clean.endswith(("?", "？"))
+    topic = clean.rstrip(" .。!！?？…,，;；:：、")
     if not lang.speakable(topic):
         raise InputError(
             "topic_empty", "The topic has no words.", "Say in a few words what the video is about."
         )
-    strange = lang.unsupported(topic, request.language)
+    strange = lang.unsupported(topic)
     if strange:
         raise InputError(
             "script_unsupported",
-            f"The voices and fonts can't serve these characters of the topic: {strange[:12]}.",
-            "Write it in English or Traditional Chinese.",
+            f"No voice can read these characters of the topic: {strange[:12]}.",
+            "Write it in English, Traditional Chinese or Japanese.",
         )
-    return lang.shortened(topic, TOPIC_COLUMNS, request.language), asked
+    topic = lang.shortened(topic, TOPIC_COLUMNS, request.language)
+    shown = topic + (_QUESTION_MARKS[request.language] if asked else "")
+    if emoji:
+        shown = lang.shortened(given, TOPIC_COLUMNS, request.language)
+    return topic, _upper(shown), asked
 
 
 def _upper(text: str) -> str:

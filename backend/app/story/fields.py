@@ -73,6 +73,9 @@ def _events(source: Source, text: str, first_line: int) -> Iterator[yaml.Event]:
 _FORM = "Write one `name: value` a line; put quotes round a value that holds `: ` or starts with a symbol."
 
 
+_SAID_FORM = "Write `pronunciations:`, and below it, indented, one `word: how it is said` a line."
+
+
 def _row(event: yaml.Event) -> int:
     return event.start_mark.line if event.start_mark else 0
 
@@ -196,6 +199,8 @@ def _unknown(source: Source, name: str, line: int, known: tuple[str, ...]) -> No
 def _value(source: Source, name: str, node: Node) -> object:
     if name == "sources":
         return _sources(source, node)
+    if name == "pronunciations":
+        return _pronunciations(source, node)
     if name == "tags" and node.items is not None:
         return tuple(text_of(source, item, "tags") for item in node.items)
     text = text_of(source, node, name).strip()
@@ -203,7 +208,7 @@ def _value(source: Source, name: str, node: Node) -> object:
     match name:
         case "tags":
             value = tuple(tag.strip() for tag in text.split(",") if tag.strip())
-        case "length" | "speed":
+        case "length" | "speed" | "pause":
             value = _number(text)
         case "captions" | "made_for_kids" | "synthetic_media" | "notify" | "strict":
             value = _FLAGS.get(text.lower(), text)
@@ -214,6 +219,15 @@ def _value(source: Source, name: str, node: Node) -> object:
         case _:
             value = text
     return value
+
+
+def _pronunciations(source: Source, node: Node) -> dict[str, str]:
+    """Return words as written and how they are said, each checked on its own line."""
+    said = {}
+    for word, reading in mapping(source, node, "pronunciations", _SAID_FORM).items():
+        said[word.strip()] = text_of(source, reading, word).strip()
+        _check(source, "pronunciations", {word: said[word.strip()]}, reading.key_line)
+    return said
 
 
 def _sources(source: Source, node: Node) -> tuple[str, ...]:
@@ -257,6 +271,8 @@ def _check(source: Source, name: str, value: object, line: int) -> None:
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         shown = str(value)[:60]
+        if isinstance(value, dict):
+            shown = ": ".join(*value.items())[:60]
         source.refuse(
             "story_setting_invalid",
             line,

@@ -1,8 +1,10 @@
 """Markdown: front matter = settings, `#` = title, `##` = scenes, paragraphs = narration.
 
 Deeper headings start scenes, too. `![alt](path)` is the scene's picture; a further picture of
-the same section starts a scene of its own where words follow it. Without any heading below the
-title, the text is cut by reading time like plain text.
+the same section starts a scene of its own where words follow it. `<!-- card: quote -->` on a line
+of its own chooses the design of the scene's card; three items of a list under a heading make it a
+list. Without any heading below the title, the text is
+cut by reading time like plain text.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from app.story.fields import front_matter
 from app.story.parts import Draft, Source, Story
 
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_CARD = re.compile(r"<!--\s*card\s*:([^>]*?)-->", re.IGNORECASE)
 _UNSPOKEN = {"fence": "a code block", "code_block": "a code block", "table_open": "a table"}
 
 
@@ -42,12 +45,15 @@ def read(source: Source) -> Story:
     fields, body = front_matter(source)
     builder = _Builder(source)
     for token, inline in _blocks(source, _parser().parse(body)):
-        builder.add(token, inline)
+        if inline is None:
+            builder.note(token)
+        else:
+            builder.add(token, inline)
     drafts = builder.drafts
     if fields.get("topic") and not any(draft.narration or draft.picture for draft in drafts):
         return parts.story(source, fields, None)
     headed = any(draft.heading for draft in drafts)
-    by_time = not headed and not any(draft.picture for draft in drafts)
+    by_time = not headed and not any(draft.picture or draft.card for draft in drafts)
     script = parts.script(source, drafts, fields, builder.title, by_time=by_time)
     return parts.story(source, fields, script)
 
@@ -63,8 +69,12 @@ def _any(_: str) -> bool:
     return True
 
 
-def _blocks(source: Source, tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
-    """Yield (opening token, inline token) of headings and paragraphs; warn of what is not spoken."""
+def _blocks(source: Source, tokens: list[Token]) -> Iterator[tuple[Token, Token | None]]:
+    """Yield (opening token, inline token) of headings and paragraphs; warn of what is not spoken.
+
+    A block of HTML, which is not spoken either, comes alone, for it may be a note of ours, and so
+    does the start of an item of a list.
+    """
     opening, in_table = None, False
     for token in tokens:
         if token.type in _UNSPOKEN and token.map:
@@ -72,6 +82,8 @@ def _blocks(source: Source, tokens: list[Token]) -> Iterator[tuple[Token, Token]
         in_table = token.type == "table_open" or (in_table and token.type != "table_close")
         if token.type in ("heading_open", "paragraph_open"):
             opening = token
+        elif token.type in ("html_block", "list_item_open"):
+            yield token, None
         elif token.type == "inline" and opening is not None and not in_table:
             yield opening, token
 
@@ -100,6 +112,14 @@ class _Builder:
                 words = []
                 self.drafts.append(self._with(Draft(piece.line, further=True), piece))
         self._say(words, line)
+
+    def note(self, block: Token) -> None:
+        """Read what a comment says of the scene it stands in; count the items of its lists."""
+        self.drafts[-1].items += block.type == "list_item_open"
+        line = block.map[0] + 1 if block.map else 1
+        for found in _CARD.finditer(block.content):
+            at = line + block.content.count("\n", 0, found.start())
+            self.drafts[-1].card = parts.card(self.source, found[1], at)
 
     def _heading(self, tag: str, pieces: list[_Words | _Picture], line: int) -> None:
         text = self.source.words(_flat(pieces), line)

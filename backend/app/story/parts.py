@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from app import language as lang
 from app.errors import InputError, NotFoundError
-from app.models import Scene, Script, Visual
+from app.models import CardKind, Scene, Script, Visual
 
 MAX_BYTES = 2_000_000
 """Largest story file: about two days of speech are enough."""
@@ -56,7 +56,6 @@ class Source:
     prefix: str = ""
     over: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    emoji: dict[str, None] = field(default_factory=dict)
 
     def refuse(self, code: str, line: int, message: str, hint: str) -> NoReturn:
         """Raise an `InputError` that names the file and the line (from 1)."""
@@ -66,14 +65,14 @@ class Source:
         self.warnings.append(f"{self.name}, line {line}: {message}")
 
     def words(self, text: str, line: int) -> str:
-        """Return `text` as it can be said and shown: without emoji and invisible characters.
+        """Return `text` as it can be said and shown: without invisible characters.
+
+        Emoji stay: they are shown, and no voice says them.
 
         Raises:
             InputError: `script_unsupported`, naming the characters and their line.
         """
-        clean, emoji = lang.strip_emoji(text)
-        self.emoji.update(dict.fromkeys(emoji.split()))
-        clean = _INVISIBLE.sub("", clean).strip()
+        clean = lang.visible(text).strip()
         self.check(clean, line)
         return clean
 
@@ -83,22 +82,21 @@ class Source:
         Raises:
             InputError: `script_unsupported`.
         """
-        text = _INVISIBLE.sub("", lang.strip_emoji(text)[0])
-        strange = lang.unsupported(text, "en")
+        text = lang.visible(text)
+        strange = lang.unsupported(text)
         if strange:
             before = min(text.find(character) for character in strange)
             self.refuse(
                 "script_unsupported",
                 line + text.count("\n", 0, before),
-                f"the voices and fonts can't serve these {_script_of(strange[0])} characters: "
+                f"no voice here can read these {_script_of(strange[0])} characters: "
                 f"{strange[:12]}.",
-                "Write the story in English or Traditional Chinese.",
+                "Write the story in English, Traditional Chinese or Japanese.",
             )
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SEPARATOR = re.compile(r"[\x0b\x0c\x85\u2028\u2029]")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def tidy(text: str) -> str:
@@ -158,7 +156,7 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def _script_of(character: str) -> str:
-    return unicodedata.name(character, "unknown").split(" ", 1)[0].capitalize()
+    return unicodedata.name(character, "unassigned").split(" ", 1)[0].capitalize()
 
 
 def inner_path(source: Source, given: str, line: int, *, code: str) -> str:
@@ -223,12 +221,33 @@ class Draft:
     picture: str = ""
     alt: str = ""
     picture_line: int = 0
+    card: CardKind | None = None
+    items: int = 0
+    """Of lists, as the writer marked them."""
     further: bool = False
     """Started by a further picture of a section, not by the writer's heading."""
 
     @property
     def text(self) -> str:
         return "\n\n".join(self.narration)
+
+
+def card(source: Source, given: str, line: int) -> CardKind:
+    """Return the design of a scene's card.
+
+    Raises:
+        InputError: `card_unknown`, with the line and the designs there are.
+    """
+    kinds: tuple[CardKind, ...] = get_args(CardKind)
+    found = [kind for kind in kinds if kind == given.strip().lower()]
+    if not found:
+        source.refuse(
+            "card_unknown",
+            line,
+            f"there is no card {given.strip()[:40]!r}.",
+            f"Choose one of: {', '.join(kinds)}.",
+        )
+    return found[0]
 
 
 def spoken(source: Source, drafts: Iterable[Draft]) -> list[Draft]:
@@ -264,7 +283,7 @@ def divided(draft: Draft, language: lang.Language, *, by_time: bool) -> list[Dra
     wanted = SCENE_SECONDS if by_time else (60.0, 90.0, 120.0)
     parts = pack(draft.narration, language, wanted)
     scenes = [Draft(draft.line, "", [part], draft.picture, draft.alt) for part in parts]
-    scenes[0].heading = draft.heading
+    scenes[0].heading, scenes[0].card = draft.heading, draft.card
     return scenes
 
 
@@ -314,7 +333,7 @@ def _blocks(
 
 
 def unwrapped(lines: Iterable[str]) -> str:
-    """Return lines as one, with a space between them unless both sides are Chinese."""
+    """Return lines as one, with a space between them unless both sides are Chinese or Japanese."""
     text = ""
     for line in lines:
         clean = line.strip()
@@ -350,6 +369,7 @@ def script(
         InputError: `story_empty`, `story_too_many_scenes`, or `scene_without_narration`.
     """
     kept = spoken(source, drafts)
+    _check_cards(source, kept)
     if not kept:
         raise InputError(
             "story_empty",
@@ -364,11 +384,6 @@ def script(
             f"{source.name} makes {len(scenes)} scenes; {MAX_SCENES} is the most.",
             "Cut it into several stories, one video each.",
         )
-    if source.emoji:
-        source.warnings.append(
-            f"{source.name}: emoji are neither spoken nor shown; left out: "
-            f"{' '.join(list(source.emoji)[:10])}."
-        )
     given = source.words(str(fields.get("title") or ""), 1)
     return Script(
         title=lang.shortened(given or title or _first_words(kept, language), 160, language),
@@ -377,6 +392,17 @@ def script(
         language=language,
         scenes=tuple(_scene(number, part, language) for number, part in enumerate(scenes, 1)),
     )
+
+
+def _check_cards(source: Source, drafts: Iterable[Draft]) -> None:
+    for draft in drafts:
+        if draft.card and draft.picture:
+            source.refuse(
+                "card_unknown",
+                draft.line,
+                f"the scene shows the picture {draft.picture!r}, so it has no card.",
+                "Leave out `card`, or the picture.",
+            )
 
 
 def _language(fields: dict[str, object], drafts: list[Draft]) -> lang.Language:
@@ -395,7 +421,7 @@ def _first_words(drafts: list[Draft], language: lang.Language) -> str:
 
 
 def _scene(number: int, draft: Draft, language: lang.Language) -> Scene:
-    visual = Visual()
+    visual = Visual(card=draft.card or ("list" if draft.heading and draft.items > 2 else None))
     if draft.picture:
         visual = Visual(kind="picture", path=draft.picture, alt=draft.alt)
     return Scene(

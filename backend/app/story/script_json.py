@@ -22,7 +22,7 @@ _HINT = "Correct that line, or delete script.json to have it written anew."
 def script_from_json(content: str | bytes) -> Script:
     """Return the script in the content of a (hand-edited) `script.json`.
 
-    Emoji and invisible characters are left out of what is said and shown, as in a story.
+    Invisible characters are left out of what is said and shown, as in a story.
 
     Raises:
         InputError: `script_invalid`, `script_unsupported`, `not_text` or `picture_outside`, with

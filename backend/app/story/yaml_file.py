@@ -12,9 +12,12 @@ from app.story.parts import Draft, Source, Story
 
 _OWN = ("story", "scenes")
 _STORIES = (".md", ".markdown", ".txt")
-_SCENE = ("heading", "narration", "picture", "alt")
+_SCENE = ("heading", "narration", "picture", "alt", "card")
 _FORM = "Write settings as `name: value`, with one of `topic:`, `story: file.md` or `scenes:`."
-_SCENE_FORM = "Write each scene as `- narration: some words`, with `heading:`, `picture:` and `alt:` if wanted."
+_SCENE_FORM = (
+    "Write each scene as `- narration: some words`, with `heading:`, `picture:` and `alt:`, or "
+    "`card:`, if wanted."
+)
 
 
 def read(source: Source, read_other: Callable[[Source], Story]) -> Story:
@@ -78,4 +81,6 @@ def _draft(source: Source, node: Node) -> Draft:
     draft.narration = [block.strip() for block in narration.split("\n\n") if block.strip()]
     if text.get("picture"):
         draft.picture = parts.inner_file(source, text["picture"], draft.picture_line, "picture")
+    if text.get("card"):
+        draft.card = parts.card(source, text["card"], lines["card"])
     return draft

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from app import disk, messages, progress, settings
 from app.errors import ReelchainError
 from app.models import FEEDS, FRAME_SIZES, Artifact, ProjectSpec, Stage
-from app.project import STAGE_ORDER, Project, ProjectState
+from app.project import STAGE_ORDER, Project, ProjectState, style_file
 from app.providers import Report
 from app.tasks._turn import Turn
 
@@ -35,6 +35,9 @@ class StageDefinition:
     label: str
     task_name: str
 
+
+_STYLED: tuple[Stage, ...] = ("asset_generation", "video_rendering", "thumbnail_generation")
+"""Stages that read the style, which may be a file of the user's."""
 
 DEFINITIONS: dict[Stage, StageDefinition] = {}
 """Filled by `stage_task` as the stage modules are imported; in order of `STAGE_ORDER`."""
@@ -202,7 +205,10 @@ def inputs_of(project: Project, state: ProjectState, stage: Stage) -> str:
     }
     source = project.source_digest() if not before else None
     version = DEFINITIONS[stage].version
-    return disk.digest({"spec": feeding, "made": made, "source": source, "version": version})
+    inputs = {"spec": feeding, "made": made, "source": source, "version": version}
+    if stage in _STYLED and (written := style_file(state.spec)):
+        inputs["style"] = written
+    return disk.digest(inputs)
 
 
 def is_made(project: Project, state: ProjectState, stage: Stage) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 from app import disk, language, messages, providers, settings
 from app.errors import InputError, PermanentError, TransientError
-from app.media import cards, pictures, styles
+from app.media import cards, framing, pictures, styles
 from app.models import Language, Scene, Script, Value
 from app.providers import Picture, PictureProvider, PictureRequest
 from app.tasks import _fallback
@@ -46,6 +47,23 @@ class Found(Value):
     refusals: tuple[Refusal, ...] = ()
 
 
+class Step(NamedTuple):
+    """A still that a card becomes as sentence number `sentence` of its scene begins."""
+
+    path: str
+    sha256: str
+    sentence: int
+
+
+class Framed(Value):
+    """`assets/picture/*.json`: how a picture came into the frame, and what is to stay in sight."""
+
+    way: framing.Way
+    faces: int
+    keep: tuple[float, float, float, float] | None
+    """Left, top, right, bottom, as shares of the still."""
+
+
 class Drawn(NamedTuple):
     """What a scene shows.
 
@@ -55,6 +73,8 @@ class Drawn(NamedTuple):
         sha256: Of the still.
         original: The picture it was made from; None for a card.
         found: Where a provider was asked: what became of it.
+        steps: What a card that builds up becomes, in order.
+        framed: How a picture came into the frame.
     """
 
     kind: Literal["picture", "card"]
@@ -62,6 +82,8 @@ class Drawn(NamedTuple):
     sha256: str
     original: str | None = None
     found: Found | None = None
+    steps: tuple[Step, ...] = ()
+    framed: Framed | None = None
 
 
 class Asked(NamedTuple):
@@ -147,6 +169,14 @@ def _tell(context: StageContext, drawn: list[Drawn]) -> None:
                 f"{first.message}"
             )
             break
+    ways = Counter(one.framed.way for one in drawn if one.framed is not None)
+    if ways:
+        context.facts["framing"] = dict(ways)
+    if context.spec.framing == "crop" and ways.total() > ways["crop"]:
+        context.warn(
+            f"{ways.total() - ways['crop']} of {ways.total()} pictures are shown whole: cropped, "
+            "they would lose a face, let something show through, or be blown up too far."
+        )
 
 
 def _shown(context: StageContext, made: Script, scene: Scene, found: Asked | None) -> Drawn:
@@ -343,43 +373,74 @@ def _draw(provider: PictureProvider, request: PictureRequest, target: Path) -> P
 def _still(context: StageContext, original: str, suffix: str) -> Drawn:
     source = context.project.path(original)
     pictures.check(source)
-    style = styles.load(context.spec.style)
+    style, wanted = styles.load(context.spec.style), context.spec.framing
     inputs = {
         "picture": disk.sha256(source),
         "size": context.size,
+        "framing": wanted,
         "style": styles.digest(style),
         "version": pictures.VERSION,
     }
 
-    def build(path: Path) -> None:
-        pictures.prepare(source, path, size=context.size, style=style)
+    def build(picture: Path, facts: Path) -> None:
+        plan = pictures.prepare(source, picture, size=context.size, style=style, framing=wanted)
+        framed = Framed(way=plan.way, faces=len(plan.people), keep=plan.keep)
+        facts.write_text(framed.model_dump_json(), encoding="utf-8")
 
     name = _name(inputs, suffix)
-    made = context.make(name, inputs=inputs, build=build)
-    return Drawn("picture", name, made.sha256, original)
+    known = name.removesuffix(suffix) + ".json"
+    made, _ = context.make_all((name, known), inputs=inputs, build=build)
+    framed = Framed.model_validate_json(context.project.path(known).read_bytes())
+    return Drawn("picture", name, made.sha256, original, framed=framed)
 
 
 def _card(context: StageContext, scene: Scene, made: Script) -> Drawn:
-    first = scene is made.scenes[0]
+    """Draw a scene's card, a still for each point of a list."""
     style = styles.load(context.spec.style)
-    facts: dict[str, Any] = {
-        "heading": made.title if first else scene.heading,
-        "text": "" if scene.heading or first else spoken_sentences(scene, made)[0],
+    words = cards.settled(told(scene, made), size=context.size, style=style)
+    facts = {
+        "words": asdict(words),
         "language": made.language,
-        "kind": "title" if first else "statement",
-    }
-    inputs = {
-        **facts,
         "size": context.size,
         "style": styles.digest(style),
         "version": cards.VERSION,
     }
 
-    def build(path: Path) -> None:
-        cards.draw(path, **facts, size=context.size, style=style)
+    def still(shown: int) -> tuple[str, str]:
+        def build(path: Path) -> None:
+            cards.draw(
+                path,
+                words,
+                language=made.language,
+                size=context.size,
+                style=style,
+                shown=shown,
+            )
 
-    name = _name(inputs, ".png")
-    return Drawn("card", name, context.make(name, inputs=inputs, build=build).sha256)
+        inputs = {**facts, "shown": shown}
+        name = _name(inputs, ".png")
+        return name, context.make(name, inputs=inputs, build=build).sha256
+
+    first = cards.shown_at_once(words)
+    steps = tuple(
+        Step(*still(shown), words.points[shown - 1].sentence)
+        for shown in range(first + 1, len(words.points) + 1)
+    )
+    return Drawn("card", *still(first), steps=steps)
+
+
+def told(scene: Scene, made: Script) -> cards.Told:
+    """Return a scene as its card is made from it."""
+    spoken_sentences(scene, made)  # a scene without words is told of before it is drawn
+    first, last = scene is made.scenes[0], scene is made.scenes[-1]
+    return cards.Told(
+        title=made.title,
+        heading=scene.heading,
+        narration=scene.narration,
+        language=made.language,
+        place="first" if first else "last" if last else "middle",
+        wanted=scene.visual.card,
+    )
 
 
 def _name(inputs: dict[str, Any], suffix: str) -> str:

@@ -22,6 +22,8 @@ PATIENCE = 3
 """Waits without any progress after which somebody stands in all the same."""
 FALLS = (TransientError, PermanentError, QuotaError)
 """Errors of a service that another one may not have; a wrong setting or a budget stops all."""
+UNLOADABLE = ("voice_missing", "voice_damaged")
+"""Codes of a model on this machine that can't be loaded; another one may."""
 
 
 def attempt(name: str, act: Callable[[], T], *, last: bool) -> T:
@@ -91,8 +93,9 @@ def first(
         try:
             tries = functools.partial(context.retrying, unit) if retry else unit
             return provider, attempt(name, tries, last=last)
-        except FALLS as error:
-            if last or waits(context, error):
+        except ReelchainError as error:
+            falls = isinstance(error, FALLS) or error.code in UNLOADABLE
+            if last or not falls or waits(context, error):
                 raise
             _tell(context, kind, name, names[number + 1], error)
     raise ValueError("a chain has one name at least")

@@ -10,13 +10,16 @@ from typing import Any, Literal, NamedTuple
 from app import disk
 from app.errors import DiskError, MediaError
 from app.media import audio, captions, encode, ffmpeg, styles, timeline
-from app.models import FPS
-from app.tasks import assets, script
+from app.media.faces import Region
+from app.models import FPS, ProjectSpec
+from app.project import Project
+from app.tasks import assets, inspection, script
 from app.tasks._stage import StageContext, stage_task
 
 VIDEO = "video.mp4"
 SRT = "captions.srt"
 VTT = "captions.vtt"
+ASS = "captions.ass"
 SOUND = "render/sound.m4a"
 
 SEGMENTS_END = 0.86
@@ -28,13 +31,13 @@ BYTES_PER_SECOND = 2_500_000
 RESERVE = 200_000_000
 
 
-VERSION = f"1 {encode.VERSION} {audio.VERSION}"
+VERSION = f"2 {encode.VERSION} {audio.VERSION} {captions.VERSION}"
 """Of the stage: a builder that changes makes finished projects unfinished."""
 
 
 @stage_task("video_rendering", share=50, version=VERSION, label="render")
 def render_video_task(context: StageContext) -> None:
-    """Make `video.mp4`, `captions.srt` and `captions.vtt`; scenes that did not change are kept."""
+    """Make `video.mp4` and its captions as SRT, VTT and ASS; scenes that did not change are kept."""
     plan = _plan(context)
     takes = _takes(context, plan)
     sound = _sound_inputs(context, plan)
@@ -46,30 +49,56 @@ def render_video_task(context: StageContext) -> None:
         _sound(context, plan, sound)
         _film(context, plan, [take.name for take in takes], film)
     context.facts.update(seconds=round(plan.seconds, 3), frames=plan.frames)
-    context.roles |= {"video": VIDEO, "captions_srt": SRT, "captions_vtt": VTT}
+    inspection.tell(context, plan, context.project.path(SRT))
+    context.roles |= {
+        "video": VIDEO,
+        "captions_srt": SRT,
+        "captions_vtt": VTT,
+        "captions_ass": ASS,
+    }
 
 
 def _plan(context: StageContext) -> timeline.Timeline:
-    language = script.load(context).language
+    return planned(context.project, context.spec, context.size)
+
+
+def planned(project: Project, spec: ProjectSpec, size: tuple[int, int]) -> timeline.Timeline:
+    """Lay out a project's film for frames of `size`."""
     scenes = [
         timeline.SceneTake(
             id=scene.id,
-            picture=context.project.path(scene.picture),
+            picture=project.path(scene.picture),
             picture_sha256=scene.picture_sha256,
             kind="card" if scene.kind == "card" else "picture",
+            steps=tuple(
+                (project.path(step.picture), step.picture_sha256, step.sentence)
+                for step in scene.steps
+            ),
+            keep=Region(*scene.keep) if scene.keep else None,
             sentences=tuple(
                 timeline.Take(
                     text=sentence.text,
-                    wav=context.project.path(sentence.wav),
-                    speech=assets.load_speech(context, sentence),
+                    wav=project.path(sentence.wav),
+                    speech=assets.speech_of(project, sentence),
                 )
                 for sentence in scene.sentences
             ),
         )
-        for scene in assets.load(context).scenes
+        for scene in assets.load_of(project).scenes
     ]
-    style = styles.load(context.spec.style)
-    return timeline.plan(scenes, fps=FPS, size=context.size, style=style, language=language)
+    return timeline.plan(
+        scenes,
+        fps=FPS,
+        size=size,
+        style=styles.load(spec.style),
+        language=script.load_of(project).language,
+        pause=spec.pause,
+    )
+
+
+def _style(context: StageContext) -> styles.Style:
+    """Return the video's style with the captions that were asked for."""
+    return styles.captioned(styles.load(context.spec.style), context.spec.caption_style)
 
 
 def _check_disk(context: StageContext, seconds: float) -> None:
@@ -95,9 +124,11 @@ class _Take(NamedTuple):
 def _takes(context: StageContext, plan: timeline.Timeline) -> list[_Take]:
     look = {
         "size": plan.size,
-        "style": styles.digest(styles.load(context.spec.style)),
+        "style": styles.digest(
+            _style(context) if context.spec.captions else styles.load(context.spec.style)
+        ),
         "language": script.load(context).language,
-        "captions": context.spec.captions,
+        "captions": captions.VERSION if context.spec.captions else False,
         "encoder": encode.recipe(),
     }
     inputs = [{"segment": segment.facts(), **look} for segment in plan.segments]
@@ -119,7 +150,7 @@ def _stands(context: StageContext, film: dict[str, Any], parts: list[str]) -> bo
 
 
 def _segments(context: StageContext, plan: timeline.Timeline, takes: list[_Take]) -> None:
-    style, language = styles.load(context.spec.style), script.load(context).language
+    style, language = _style(context), script.load(context).language
     done = 0
     for number, take in enumerate(takes, 1):
         begin = SEGMENTS_END * done / plan.frames
@@ -152,12 +183,13 @@ def _sound_inputs(context: StageContext, plan: timeline.Timeline) -> dict[str, A
         "seconds": plan.seconds,
         "music": disk.sha256(music) if isinstance(music, Path) else music,
         "seed": _seed(context),
+        "mood": styles.load(context.spec.style).music.mood,
         "version": audio.VERSION,
     }
 
 
 def _seed(context: StageContext) -> int:
-    return context.project.id + styles.load(context.spec.style).music_seed
+    return context.project.id + styles.load(context.spec.style).music.seed
 
 
 def _sound(context: StageContext, plan: timeline.Timeline, inputs: dict[str, Any]) -> None:
@@ -170,6 +202,7 @@ def _sound(context: StageContext, plan: timeline.Timeline, inputs: dict[str, Any
             path,
             music=_music(context),
             seed=_seed(context),
+            mood=styles.load(context.spec.style).music.mood,
             report=context.report(SEGMENTS_END, SOUND_END, "sound"),
         )
         context.facts["loudness_lufs"] = round(loudness.integrated, 2)
@@ -186,8 +219,19 @@ def _music(context: StageContext) -> Path | Literal["auto"] | None:
 
 
 def _captions(context: StageContext, plan: timeline.Timeline) -> None:
-    for name, text in ((SRT, captions.srt(plan.cues)), (VTT, captions.vtt(plan.cues))):
+    language = script.load(context).language
+    styled = captions.ass(plan.cues, style=_style(context), language=language, size=plan.size)
+    texts = {SRT: captions.srt(plan.cues), VTT: captions.vtt(plan.cues), ASS: styled}
+    for name, text in texts.items():
         context.make_text(name, text)
+    fast = captions.too_fast(plan.cues, language)
+    if fast:
+        worst = max(captions.speed(cue, language) for cue in fast)
+        context.warn(
+            f"The voice is faster than one reads: {len(fast)} of {len(plan.cues)} captions have up "
+            f"to {worst:.0f} characters a second, {captions.LIMITS[language]:.0f} are legible. "
+            "Lower the speed, or write shorter sentences."
+        )
 
 
 def _film_inputs(takes: list[_Take], sound: dict[str, Any]) -> dict[str, Any]:

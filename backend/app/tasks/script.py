@@ -10,7 +10,9 @@ from typing import Any
 
 from app import disk, keeping, language, providers, settings, story
 from app.errors import InputError, PermanentError
+from app.media import coverage
 from app.models import ProjectSpec, Script
+from app.project import Project
 from app.providers import Announcement, ScriptRequest, SourceText
 from app.story.material import Material
 from app.tasks import _fallback
@@ -42,6 +44,7 @@ def generate_script_task(context: StageContext) -> None:
         script = load(context)
         context.facts.update(edited_by_hand=False, origin=script.origin)
         _tell_of_fallback(context, script)
+    coverage.check(script)
     # what the publisher would refuse is refused before the film is made
     providers.publisher(settings.get().publisher).check(Announcement.of(script, context.spec))
     for warning in (*_story_warnings(context), *material.warnings, *_remarks(context, script)):
@@ -56,7 +59,12 @@ def load(context: StageContext) -> Script:
     Raises:
         InputError: With the line at fault, where it was changed by hand and is wrong.
     """
-    return story.script_from_json(context.project.path(SCRIPT).read_bytes())
+    return load_of(context.project)
+
+
+def load_of(project: Project) -> Script:
+    """Return the script of a project; errors as `load`."""
+    return story.script_from_json(project.path(SCRIPT).read_bytes())
 
 
 def _inputs(context: StageContext) -> dict[str, object]:

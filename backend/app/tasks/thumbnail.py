@@ -1,8 +1,10 @@
-"""The thumbnail stage: the title in large type over the video's first picture."""
+"""The thumbnail stage: the title in large type over the best of the video's pictures."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from app import disk
 from app.media import styles, thumbnail
@@ -10,6 +12,8 @@ from app.tasks import assets, script
 from app.tasks._stage import StageContext, stage_task
 
 THUMBNAIL = "thumbnail.jpg"
+FACTS = "render/thumbnail.json"
+"""What was measured of it."""
 
 
 @stage_task("thumbnail_generation", share=4, version=thumbnail.VERSION, label="thumbnail")
@@ -17,20 +21,30 @@ def generate_thumbnail_task(context: StageContext) -> None:
     """Draw `thumbnail.jpg`: 1280×720, below 2 MB."""
     made = script.load(context)
     style = styles.load(context.spec.style)
-    path = next((s.original for s in assets.load(context).scenes if s.original), None)
-    picture = context.project.path(path) if path else None
+    originals = [scene.original for scene in assets.load(context).scenes if scene.original]
+    pictures = [context.project.path(path) for path in dict.fromkeys(originals)]
     inputs = {
         "title": made.title,
         "language": made.language,
-        "picture": disk.sha256(picture) if picture else None,
+        "pictures": [disk.sha256(picture) for picture in pictures],
         "style": styles.digest(style),
         "version": thumbnail.VERSION,
     }
 
-    def build(target: Path) -> None:
-        thumbnail.draw(
-            target, title=made.title, language=made.language, picture=picture, style=style
+    def build(target: Path, facts: Path) -> None:
+        drawn = thumbnail.draw(
+            target, title=made.title, language=made.language, pictures=pictures, style=style
         )
+        facts.write_text(json.dumps(drawn.plain(), ensure_ascii=False) + "\n", encoding="utf-8")
 
-    context.make(THUMBNAIL, inputs=inputs, build=build)
+    context.make_all((THUMBNAIL, FACTS), inputs=inputs, build=build)
     context.roles["thumbnail"] = THUMBNAIL
+    _tell(context)
+
+
+def _tell(context: StageContext) -> None:
+    """Put what was measured into the stage's facts."""
+    known: dict[str, Any] = json.loads(context.project.path(FACTS).read_bytes())
+    for sentence in known.pop("warnings"):
+        context.warn(sentence)
+    context.facts.update(known)

@@ -25,6 +25,7 @@ ROLES = {
     "thumbnail": "thumbnail.jpg",
     "captions_srt": "captions.srt",
     "captions_vtt": "captions.vtt",
+    "captions_ass": "captions.ass",
 }
 SHORT_SECONDS = 180
 """Square and upright videos up to this length are Shorts (YouTube Help, since 2024-10-15)."""

@@ -1,123 +1,122 @@
-"""The looks a video can have: one YAML file each in this folder, checked strictly when loaded."""
+"""The looks a video can have: a YAML file each, ours in this folder, the user's in another.
+
+A style is named after its file. The user's may say `base: paper` and change only some values.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import TypeAdapter
 
-from app import disk
+from app import disk, settings
 from app.errors import InputError
+from app.media.styles import reading
+from app.media.styles.schema import (
+    RGB,
+    Captions,
+    Cards,
+    Colours,
+    Fonts,
+    Ground,
+    Mood,
+    Music,
+    Scale,
+    Style,
+    Transition,
+    TransitionKind,
+)
+from app.models import CaptionStyle
+
+__all__ = [
+    "DEFAULT",
+    "FOLDER",
+    "RGB",
+    "Captions",
+    "Cards",
+    "Colours",
+    "Fonts",
+    "Ground",
+    "Mood",
+    "Music",
+    "Scale",
+    "Style",
+    "Transition",
+    "TransitionKind",
+    "captioned",
+    "digest",
+    "load",
+    "misnamed",
+    "names",
+    "of_user",
+    "read",
+]
 
 FOLDER = Path(__file__).parent
 DEFAULT = "paper"
 
-RGB = tuple[int, int, int]
-"""Red, green, blue, each 0-255, sRGB."""
-
-
-def _rgb(value: object) -> object:
-    """Turn `"#f4ede1"` into `(244, 237, 225)`; anything else is refused by name."""
-    if not isinstance(value, str) or not re.fullmatch(r"#[0-9a-f]{6}", value):
-        raise ValueError('a colour is written "#rrggbb", in small letters and quotes')
-    return tuple(int(value[start : start + 2], 16) for start in (1, 3, 5))
-
-
-Colour = Annotated[RGB, BeforeValidator(_rgb)]
-Share = Annotated[float, Field(ge=0, le=1)]
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Colours:
-    """Colours of cards, thumbnails and the ground behind pictures."""
-
-    background: Colour
-    horizon: Colour
-    """What the background becomes towards the lower edge."""
-    ornament: Colour
-    """The nearest of the shapes a card is decorated with; the others lie between it and `horizon`."""
-    ink: Colour
-    """Headings and text on `background`."""
-    muted: Colour
-    """Secondary text on `background`."""
-    accent: Colour
-    """Rules, shapes and single words on `background`."""
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Scale:
-    """Type sizes as shares of the frame's shorter side, so that every shape reads alike."""
-
-    title: Share
-    heading: Share
-    text: Share
-    caption: Share
-    margin: Share
-    """Kept free of type at each edge of the frame."""
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Captions:
-    """Look and place of burnt-in captions."""
-
-    text: Colour
-    mark: Colour
-    """The word being said."""
-    box: Colour
-    opacity: Share
-    """Of the box; 1 hides the picture below it."""
-    zone: Share
-    """Share of the frame's height, from the lower edge, that cards leave to captions."""
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Style:
-    """One look. See `paper.yaml` for the values and what they do."""
-
-    name: str
-    description: str
-    colours: Colours
-    scale: Scale
-    captions: Captions
-    look: Annotated[str, Field(min_length=1, max_length=400)]
-    """What all pictures that are drawn for a video have in common, in words."""
-    ornament: Literal["sun", "moon"]
-    texture: Share
-    """Strength of the paper grain on cards; 0 is none."""
-    motion: Share
-    """How much of the overscan a picture may travel; 0 stands still."""
-    transition_seconds: Annotated[float, Field(ge=0, le=2)]
-    music_seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    """Shifts the seed of the music bed, so that each look has its own mood."""
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all styles, the default first."""
-    found = {file.stem for file in FOLDER.glob("*.yaml")}
-    return (DEFAULT, *sorted(found - {DEFAULT}))
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+_ELSEWHERE = ("name", "description", "look", "motion", "transition", "music")
+"""Values that are inputs of their own wherever they shape something."""
 
 
 @cache
+def _ours() -> dict[str, Path]:
+    """Return the files of the styles that come with the program, the default first."""
+    found = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
+    return {DEFAULT: found.pop(DEFAULT), **found}
+
+
+def of_user() -> dict[str, Path]:
+    """Return the files of the user's own styles by name, wrong ones and all."""
+    found = sorted(settings.get().styles_folder.glob("*.yaml"))
+    return {file.stem: file for file in found if _NAME.fullmatch(file.stem)}
+
+
+def misnamed() -> tuple[Path, ...]:
+    """Return the user's files that look like styles and can't be called by their names."""
+    folder, known = settings.get().styles_folder, set(of_user().values())
+    found = (*folder.glob("*.yaml"), *folder.glob("*.yml"))
+    return tuple(sorted(file for file in found if file not in known))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all styles: the default, our others, the user's."""
+    return tuple(dict.fromkeys((*_ours(), *of_user())))
+
+
 def load(name: str) -> Style:
-    """Return the style called `name`.
+    """Return the style called `name`; the user's is read anew after a change of its file.
 
     Raises:
-        InputError: `style_unknown`, with the names there are; `style_invalid`, naming each value
-            in the file that is wrong, missing or unknown.
+        InputError: `style_unknown`, with the names there are; `style_taken` where a file of the
+            user's has the name of one of ours; `style_invalid`, naming each value in the file that
+            is wrong, missing, unknown or illegible.
     """
-    if name not in names():
+    mine = of_user()
+    if name in _ours():
+        if name in mine:
+            raise InputError(
+                "style_taken",
+                f"The style {mine[name].name} has the name of one that comes with Reelchain.",
+                "Give the file another name.",
+            )
+        return _loaded(name)
+    if name not in mine:
         raise InputError(
             "style_unknown",
             f"There is no style called {name!r}.",
             f"Choose one of: {', '.join(names())}.",
         )
-    return read(FOLDER / f"{name}.yaml")
+    return read(mine[name])
+
+
+@cache
+def _loaded(name: str) -> Style:
+    return read(_ours()[name])
 
 
 def read(file: Path) -> Style:
@@ -126,40 +125,20 @@ def read(file: Path) -> Style:
     Raises:
         InputError: `style_invalid`.
     """
-    try:
-        values: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise _invalid(file, "it is not a mapping")
-        if "name" in values:
-            raise _invalid(file, "name is no setting of a style, its file's name is")
-        return TypeAdapter(Style).validate_python({"name": file.stem, **values})
-    except (OSError, UnicodeDecodeError) as error:
-        raise _invalid(file, f"it can't be read ({type(error).__name__})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise _invalid(file, f"it is not YAML{where}") from None
-    except ValidationError as error:
-        raise _invalid(file, "; ".join(_sentence(dict(e)) for e in error.errors())) from None
+    return reading.read(file, _ours())
 
 
-def _sentence(fault: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "unexpected_keyword_argument":
-        return f"{key} is no setting of a style"
-    if fault["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing"
-    return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
-
-
-def _invalid(file: Path, why: str) -> InputError:
-    return InputError(
-        "style_invalid",
-        f"The style {file.name} can't be used: {why}.",
-        "Compare it with paper.yaml, which explains every value.",
-    )
+def captioned(style: Style, kind: CaptionStyle | None) -> Style:
+    """Return `style` with captions of another kind; None is its own."""
+    if kind is None or kind == style.captions.style:
+        return style
+    return replace(style, captions=replace(style.captions, style=kind))
 
 
 def digest(style: Style) -> str:
-    """Return the SHA-256 of all of a style's values: part of the inputs of what it shapes."""
-    return disk.digest(TypeAdapter(Style).dump_python(style, mode="json"))
+    """Return the SHA-256 of the values that shape what is drawn: part of the inputs of all of it.
+
+    Motion, transition, music and `look` are not among them: they are told by what they do.
+    """
+    values = TypeAdapter(Style).dump_python(style, mode="json")
+    return disk.digest({key: value for key, value in values.items() if key not in _ELSEWHERE})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, get_args
 
+from app import language as lang
 from app.errors import TransientError
 from app.models import Language, Speech
 from app.providers import SpeechRequest, Voice, _sound, _timing, _voice
@@ -47,6 +48,7 @@ _VOICES: dict[str, str] = {
 _STYLES: dict[Language, str] = {
     "en": "Read aloud as a calm, clear narrator",
     "zh-TW": "Read aloud as a calm, clear narrator from Taiwan",
+    "ja": "Read aloud in Japanese as a calm, clear narrator",
 }
 """The same for each sentence, so that a voice stays itself from one to the next. Older models are
 told it in front of the text, so it is a sentence."""
@@ -113,5 +115,5 @@ class GeminiSpeech:
 
 
 def plain(text: str) -> str:
-    """Return a sentence on one line and without the signs that a model takes for directions."""
-    return " ".join(text.translate(_MARKUP).split())
+    """Return a sentence on one line, without emoji and the signs that a model takes for directions."""
+    return " ".join(lang.strip_emoji(text)[0].translate(_MARKUP).split())

@@ -31,7 +31,7 @@ from app.providers.youtube.playlists import Playlists
 from app.providers.youtube.upload import Film, Upload
 
 WATCH = "https://www.youtube.com/watch?v="
-LANGUAGE_NAMES = {"en": "English", "zh-TW": "中文（台灣）"}
+LANGUAGE_NAMES = {"en": "English", "zh-TW": "中文（台灣）", "ja": "日本語"}
 POLLS = (2.0, 4.0, 8.0, 15.0)
 """Seconds between two looks at the processing, while the slot is held."""
 LONG_POLLS = (60.0, 120.0, 300.0, 600.0)

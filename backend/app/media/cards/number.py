@@ -1,0 +1,173 @@
+"""`number`: one figure that a scene is about, as large as it goes, with its unit and a label."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from app import language as written
+from app.media import lettering
+from app.media.cards.sheet import Page, Placed, Sheet, Stack
+from app.media.cards.words import LONG, Told, Words, brief, display, plain
+from app.media.lettering import Run
+from app.models import Language
+
+_MOST = 3
+"""Sentences of a scene that is about one figure."""
+
+_SI = r"km/h|km²|km|cm|mm|kg|mg|kWh|kW|MW|GW|TWh|°C|°F|℃|GB|TB|MB|m²|m³|Hz|m"
+_EN_THINGS = (
+    "per ?cent|percent|times|degrees|kilomet(?:re|er)s|met(?:re|er)s|miles|feet|tonn?es|tons|kilograms"
+    "|kilos|grams|lit(?:re|er)s|acres|hectares|light[- ]years|years|months|weeks|days|hours|minutes"
+    "|seconds|people|dollars|euros|pounds|percentage points|steps|islands|stars|species|languages"
+    "|countries|books|words|floors|points"
+)
+_ZH_THINGS = (
+    "平方公里|公里|公尺|公分|公釐|公斤|公克|公噸|公頃|公升|毫升|光年|小時|分鐘|個月|個人|個國家|美元|歐元"
+    "|噸|倍|度|歲|元|塊|秒|天|年|次|種|座|人|位|顆|個|隻|本|杯|層|家|條|坪|級|步|集|頁|字|戶|國"
+)
+_JA_THINGS = (
+    "平方キロメートル|キロメートル|メートル|センチメートル|センチ|ミリ|キログラム|キロ|グラム|リットル"
+    "|ヘクタール|パーセント|か国|カ国|か月|カ月|ヶ月|時間|分間|秒間|日間|週間|年間|光年|ドル|ユーロ|トン|種類|世帯"
+    "|倍|度|歳|才|円|分|秒|年|回|人|個|本|杯|軒|社|冊|匹|羽|頭|段|階|歩|国|字|点"
+)
+_UNITS: dict[Language, str] = {
+    "en": rf"(?:hundred|thousand|million|billion|trillion)(?: (?:{_EN_THINGS}))?\b"
+    rf"|[%‰](?!\w)|(?:{_EN_THINGS})\b|(?:{_SI})(?![\w/])",
+    "zh-TW": f"(?:兆|億|千萬|百萬|萬)(?:多|餘)?(?:{_ZH_THINGS})?|[%％‰]|(?:{_ZH_THINGS})|(?:{_SI})(?![A-Za-z/])",
+    "ja": f"(?:兆|億|千万|百万|万)(?:{_JA_THINGS})?|[%％‰]|(?:{_JA_THINGS})|(?:{_SI})(?![A-Za-z/])",
+}
+_FIGURE: dict[Language, re.Pattern[str]] = {
+    language: re.compile(
+        r"(?<![A-Za-z0-9_.,:/第時点點-])(?P<sign>(?:NT|US|HK)?\$|[€£¥])?\s?"
+        r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\d:/]|\.\d)"
+        rf"(?:\s?-?(?P<unit>{units}))?"
+    )
+    for language, units in _UNITS.items()
+}
+_LESS = re.compile(
+    r"(?:[−–~～〜]|\b(?:minus|negative) ?|零下|負|マイナス|\d ?(?:to|or|到|至|或|から) ?)$",
+    re.IGNORECASE,
+)
+"""What stands before a figure below zero, or the end of a range: by itself it would be wrong."""
+_MORE = re.compile(r" ?(?:[-–~～〜]|\b(?:to|or)\b|[到至或]|から) ?\d")
+"""What follows the beginning of a range."""
+_WIDE = str.maketrans("０１２３４５６７８９％", "0123456789%")
+_YEAR = re.compile(r"[12]\d{3}")
+_FEW = 3
+"""Counting things that there are fewer of makes no figure: two people, one day."""
+_OF_SCALE = re.compile(
+    "hundred|thousand|[mbr]illion|trillion|兆|億|萬|万|[%％‰倍]|percent|per cent|times"
+)
+
+
+class _Figure(NamedTuple):
+    number: str
+    unit: str
+    start: int
+    end: int
+
+
+def read(told: Told) -> Words | None:
+    """Take a short scene with one figure in it, which its heading or its sentence says what of."""
+    heading = plain(told.heading).translate(_WIDE)
+    sentences = [sentence.translate(_WIDE) for sentence in told.sentences]
+    if len(sentences) > _MOST and told.wanted != "number":
+        return None
+    found = [(text, figure) for text in (heading, *sentences) for figure in _figures(text, told)]
+    if not found or len({(one.number, one.unit) for _, one in found}) > 1:
+        return None
+    text, figure = found[-1]
+    label = heading if heading and text is not heading else _label(text, figure, told.language)
+    if not label or written.width(label) > LONG[told.language]:
+        return None
+    return Words("number", heading=heading, text=label, number=figure.number, unit=figure.unit)
+
+
+def _figures(text: str, told: Told) -> list[_Figure]:
+    found = []
+    for match in _FIGURE[told.language].finditer(text):
+        digits, unit = match["digits"], match["unit"] or ""
+        value = float(digits.replace(",", ""))
+        year = _YEAR.fullmatch(digits) and unit in ("", "年")
+        told_much = unit or "," in digits or match["sign"] or value >= 10_000
+        few = value < _FEW and not _OF_SCALE.search(unit) and "." not in digits
+        begins = match.start("sign" if match["sign"] else "digits")
+        partly = _LESS.search(text[:begins]) or _MORE.match(text, match.end("digits"))
+        if year or not told_much or few or partly:
+            continue
+        number = (match["sign"] or "") + digits
+        found.append(_Figure(number, unit, match.start(), match.end()))
+    return found
+
+
+def _label(text: str, figure: _Figure, language: Language) -> str:
+    """Return what the figure is of: the rest of a sentence that it begins, or all of it."""
+    rest = text[figure.end :].strip()
+    if language == "en" and figure.start == 0 and rest:
+        return display(rest)
+    full = display(text)
+    if written.width(full) <= LONG[language]:
+        return full
+    part = brief(text, language)
+    return part if figure.number in part else ""
+
+
+def lay(words: Words, page: Page) -> Sheet | None:
+    """Set figure and unit on one baseline, the label below the rule; None where it gets small."""
+    colours, scale, gap = page.style.colours, page.style.scale, page.px(0.085)
+    rule = page.rule
+    label = page.text(
+        words.text,
+        width=None if page.centred else min(page.width, page.px(1.2)),
+        height=page.px(0.3),
+        largest=scale.text * 1.25,
+        least=0.75,
+        lines=3,
+    )
+    rest = Stack()
+    rest.add(rule, colours.accent)
+    rest.add(label, colours.ink, above=round(gap * 0.6))
+    figure = _figure(words, page, page.height - rest.height - gap)
+    if figure is None:
+        return None
+    wide = max(part.at[0] + part.what.width for part in figure)
+    high = max(figure[0].what.rise, figure[0].what.height - gap // 2)  # the foot of $ is long
+    if figure[-1].at[1] > high:
+        high = figure[-1].at[1] + figure[-1].what.height
+    first = page.first(high + gap + rest.height, 0.48)
+    left = page.left + ((page.width - wide) // 2 if page.centred else 0)
+    moved = [
+        Placed(part.what, (left + part.at[0], first + part.at[1]), colours.accent)
+        for part in figure
+    ]
+    return Sheet((*moved, *rest.at(page.left, first + high + gap, page)))
+
+
+class _Part(NamedTuple):
+    what: Run
+    at: tuple[int, int]
+
+
+def _figure(words: Words, page: Page, room: int) -> list[_Part] | None:
+    """Return figure and unit as large as they go, the unit below where the frame is narrow."""
+    for size in lettering.sizes(page.px(0.46), page.px(0.15)):
+        number, unit = _run(words.number, page, size), _run(words.unit, page, round(size * 0.4))
+        aside = round(size * 0.085) if words.unit else 0
+        if number.width + aside + unit.width <= page.width and number.rise <= room:
+            # Chinese characters reach below the line that figures stand on, and would seem to sink
+            lift = unit.height - unit.rise if written.width(words.unit) > len(words.unit) else 0
+            beside = number.width + aside, number.rise - lift - unit.rise
+            return [_Part(number, (0, 0)), _Part(unit, beside)][: 1 + bool(words.unit)]
+        unit = _run(words.unit, page, round(size * 0.5))
+        below = number.rise + round(size * 0.26)
+        fits = max(number.width, unit.width) <= page.width and below + unit.height <= room
+        if page.tall and fits and size >= page.px(0.2):
+            wide = max(number.width, unit.width) if page.centred else 0
+            under = max(0, (wide - unit.width) // 2), below
+            return [_Part(number, (max(0, (wide - number.width) // 2), 0)), _Part(unit, under)]
+    return None
+
+
+def _run(text: str, page: Page, size: int) -> Run:
+    return Run(text, page.language, "bold", size, page.style.fonts.heading)

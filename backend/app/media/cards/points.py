@@ -1,0 +1,229 @@
+"""`list`: builds up point by point, each as its sentence begins to be spoken."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from app import language as written
+from app.media import lettering
+from app.media.cards.sheet import Bar, Page, Placed, Sheet, Stack
+from app.media.cards.words import (
+    LONG,
+    SHORT,
+    Point,
+    Told,
+    Words,
+    brief,
+    capitalised,
+    display,
+    plain,
+)
+from app.media.lettering import Setting
+from app.models import Language
+
+MOST = 6
+"""Points of a card; who has more to tell has a text, not a list."""
+
+_BULLET = re.compile(r"[-*+•‣◦・●○▪–—]\s+|[・●○▪]")
+_NUMERAL = re.compile(
+    r"\(?\d{1,2}[.)、．）]\s*|[①-⑳]\s*|[一二三四五六七八九十]、|step \d+[:.]\s*", re.IGNORECASE
+)
+_ENDED = re.compile(r"[.!?。！？…,，、;；:：][\"'”’」』)）]*$")
+_COLON = re.compile("[:：]$")
+
+_FIRST: dict[Language, re.Pattern[str]] = {
+    "en": re.compile(
+        r"(?:first(?:ly| of all)?|to begin with|number one)[,:]\s*|one:\s*", re.IGNORECASE
+    ),
+    "zh-TW": re.compile("(?:第一(?:步|點|項)?|一來|其一)[，、：,:]\\s*|首先[，、：,]?\\s*"),
+    "ja": re.compile("(?:第一に|一つ目は|1つ目は|１つ目は|まずは?|最初に|はじめに)、?"),
+}
+_NEXT: dict[Language, re.Pattern[str]] = {
+    # what counts as a following point by itself
+    "en": re.compile(
+        r"(?:second|third|fourth|fifth|sixth)(?:ly)?[,:]\s*|(?:two|three|four|five|six):\s*"
+        r"|number (?:two|three|four|five|six)[,:]\s*|(?:finally|lastly|last)[,:]\s*",
+        re.IGNORECASE,
+    ),
+    "zh-TW": re.compile(
+        "(?:第[二三四五六](?:步|點|項)?|二來|三來|其二|其三)[，、：,:]\\s*|(?:其次|最後|再者)[，、：,]?\\s*"
+    ),
+    "ja": re.compile(
+        "(?:第[二三四五六]に|[二三四五六]つ目は|[2-6２-６]つ目は|次に|つぎに|最後に|おわりに)、?"
+    ),
+}
+_THEN: dict[Language, re.Pattern[str]] = {
+    # what does so only between others
+    "en": re.compile(r"(?:then|next|after that)[,:]?\s+", re.IGNORECASE),
+    "zh-TW": re.compile("(?:接著|接下來|然後|再來)[，、：,]?\\s*"),
+    "ja": re.compile("(?:それから|続いて|つづいて|そのあと|その後)、?"),
+}
+
+
+def read(told: Told) -> Words | None:
+    """Take the lines of a list, or the sentences of an enumeration, if each can be short."""
+    found = _lines(told) or _enumerated(told)
+    if found is None and told.wanted == "list":
+        found = _every(told)
+    if found is None:
+        return None
+    points, numbered = found
+    texts = [brief(text, told.language) for text, _ in points]
+    if not 2 <= len(texts) <= MOST or not all(map(written.speakable, texts)):
+        return None
+    made = tuple(
+        Point(capitalised(text, told.language), told.sentence_at(place))
+        for text, (_, place) in zip(texts, points, strict=True)
+    )
+    if any(before.sentence >= after.sentence for before, after in pairwise(made)):
+        return None  # spoken in one breath: nothing to build up
+    heading = plain(told.heading) or _intro(told, made[0].sentence)
+    return Words("list", heading=heading, points=made, numbered=numbered)
+
+
+_Found = tuple[list[tuple[str, int]], bool]
+"""Texts with their places in the narration, and whether they have an order."""
+
+
+def _lines(told: Told) -> _Found | None:
+    """Return the lines with the marks of a list, or those that a Markdown list leaves."""
+    lines = [
+        (match[1], match.start(1)) for match in re.finditer(r"[ \t]*(\S[^\n]*)", told.narration)
+    ]
+    for mark, numbered in ((_BULLET, False), (_NUMERAL, True)):
+        marked = [(mark.match(text), at) for text, at in lines]
+        points = [(match.string[match.end() :], at + match.end()) for match, at in marked if match]
+        if len(points) >= 2:
+            return points, numbered
+    bare = [(plain(text), at) for text, at in lines]
+    after_colon = [n for n, (text, _) in enumerate(bare) if _COLON.search(text)]
+    if after_colon and len(bare) - after_colon[0] > 2:
+        bare = bare[after_colon[0] + 1 :]
+        return (bare, False) if all(_item(text, told) for text, _ in bare) else None
+    asked = told.wanted == "list"
+    items = [(asked or not _ENDED.search(text)) and _item(text, told) for text, _ in bare]
+    start = next((n for n, fits in enumerate(items) if fits), len(bare))
+    if len(bare) - start >= 3 and all(items[start:]):
+        return bare[start:], False
+    return None
+
+
+def _item(text: str, told: Told) -> bool:
+    one = len(written.sentences(text, told.language)) == 1
+    return one and written.width(text) <= LONG[told.language]
+
+
+def _enumerated(told: Told) -> _Found | None:
+    """Return the sentences that say which of several points they are, without saying so."""
+    language = told.language
+    points: list[tuple[str, int]] = []
+    set_off = 0
+    for start, end in told.spans:
+        text = told.narration[start:end]
+        marks = (_NEXT[language], _THEN[language]) if points else (_FIRST[language],)
+        for mark in marks:
+            if match := mark.match(text):
+                points.append((text[match.end() :], start))
+                set_off += mark is not _THEN[language] and bool(_ENDED.search(match[0].strip()))
+                break
+    if len(points) < 2 or (len(points) == 2 and set_off < 2):
+        return None
+    return points, True
+
+
+def _every(told: Told) -> _Found:
+    return [(told.narration[start:end], start) for start, end in told.spans], False
+
+
+def _intro(told: Told, first: int) -> str:
+    """Return the sentence before the first point where it can be a heading."""
+    if first != 1:
+        return ""
+    line = told.sentences[0]
+    return display(line) if written.width(line) <= SHORT[told.language] else ""
+
+
+def lay(words: Words, page: Page) -> Sheet | None:
+    """Set the points in one size below the heading; None where they are too much for the page."""
+    colours, scale = page.style.colours, page.style.scale
+    gap, rule = page.px(0.045), page.rule if words.heading else None
+    head = page.heading(
+        words.heading,
+        height=round(page.height * 0.3),
+        largest=scale.heading * (0.72 if page.tall else 0.86),
+        least=0.6,
+        lines=2,
+        smaller=0.4,
+    )
+    if words.heading and not head.lines:
+        return None
+    top = Stack()
+    top.add(rule, colours.accent)
+    top.add(head, colours.ink, above=gap)
+    between = page.px(0.075) if top.items else 0
+    room = page.height - top.height - between
+    for size in lettering.sizes(
+        page.px(scale.text * (1.5 if page.tall else 1.35)), page.px(scale.text * 0.8)
+    ):
+        rows = _rows(words, page, size)
+        leading = round(size * 0.62)
+        if rows and sum(row.height for row in rows) + leading * (len(rows) - 1) <= room:
+            break
+    else:
+        return None
+    height = sum(row.height for row in rows) + leading * (len(rows) - 1)
+    first = page.first(top.height + between + height)
+    parts = top.at(page.left, first, page)
+    y = first + top.height + between
+    indent = _indent(size)
+    left = page.left
+    if page.centred:
+        left += (page.width - indent - max(row.width for row in rows)) // 2
+    for number, row in enumerate(rows, 1):
+        parts.append(_mark(words, page, number, row, (left, y)))
+        parts.append(Placed(row, (left + indent, y), colours.ink, step=number))
+        y += row.height + leading
+    return Sheet(tuple(parts))
+
+
+def _indent(size: int) -> int:
+    return round(1.35 * size)
+
+
+def _rows(words: Words, page: Page, size: int) -> list[Setting] | None:
+    """Return all points at one size, None where one doesn't fit."""
+    found = [
+        lettering.whole(
+            point.text,
+            page.language,
+            weight="regular",
+            size=size,
+            width=min(page.width, page.px(1.5)) - _indent(size),
+            lines=3 if page.tall else 2,
+            family=page.style.fonts.text,
+        )
+        for point in words.points
+    ]
+    rows = [row for row in found if row is not None]
+    return rows if len(rows) == len(found) else None
+
+
+def _mark(words: Words, page: Page, number: int, row: Setting, at: tuple[int, int]) -> Placed:
+    """Return a point's numeral, or its square, at the height of its first line."""
+    accent = page.style.colours.accent
+    if words.numbered:
+        numeral = lettering.whole(
+            str(number),
+            page.language,
+            weight="bold",
+            size=row.size,
+            width=page.width,
+            lines=1,
+            family=page.style.fonts.heading,
+        )
+        if numeral is not None:
+            return Placed(numeral, at, accent, step=number)
+    side = round(row.size * 0.3)
+    middle = row.baselines(at[1])[0] - round(row.size * (0.36 if page.language == "en" else 0.38))
+    return Placed(Bar(side, side), (at[0], middle - side // 2), accent, step=number)

@@ -1,0 +1,271 @@
+"""Type in the picture: whether it stands inside the safe area, and out of what is behind it.
+
+Where the letters are is known: captions and cards are drawn once more, alone. How they look is
+read from the decoded frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from app import language as languages
+from app.media import captions, contrast
+from app.media.captions import Cue, Painter, Raster
+from app.media.cards.sheet import Bar, Placed
+from app.media.checks.facts import Meant, Row, clock, judged, scene_at, spread
+from app.media.compositor import Canvas, Frame, Overlay
+from app.media.styles import RGB
+
+GROUP = "text"
+
+LIMIT = contrast.LEAST
+
+_SMALLEST = 240
+"""Shorter side of a frame in pixels; in a smaller draft letters are too thin to be measured."""
+_LIKE = 12
+"""How far a drawn pixel may be from a colour of the style and still be that."""
+_REACH = 0.08
+"""Of a line's height: how far from a letter its surroundings reach."""
+_COLOURS = "Choose another `style` or `caption_style`"
+_AGAIN = "run the project again from video_rendering."
+
+# ITU-R BT.709-6: Y'CbCr, limited range, to R'G'B'.
+_TO_RGB = np.array([[1.1644, 0, 1.7927], [1.1644, -0.2132, -0.5329], [1.1644, 2.1124, 0]])
+
+_WHITE = (255, 255, 255)
+
+Letters = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+
+class Ink:
+    """Looks at the type of some captions and of all cards."""
+
+    def __init__(self, meant: Meant, *, most: int = 24) -> None:
+        """Choose what to look at.
+
+        Args:
+            meant: What the film was meant to be.
+            most: Captions whose contrast is measured, at most; the places of twice as many are.
+        """
+        self._meant = meant
+        self._most = most
+        self._painter = Painter(style=meant.style, language=meant.language, size=meant.plan.size)
+        self._cues = _chosen(meant, most) if meant.burnt else {}
+        self._cards = _at_rest(meant)
+        self._captions: list[tuple[float, float]] = []  # contrast, seconds
+        self._type: list[tuple[float, str]] = []  # contrast, scene
+
+    def see(self, number: int, frame: Frame) -> None:
+        """Take in the next frame."""
+        if cue := self._cues.get(number):
+            time = number / self._meant.plan.fps
+            drawn = self._painter.raster(cue, time)
+            self._captions.append((self._stands_out(drawn, frame), time))
+        for scene in self._cards.get(number, ()):
+            sheet = self._meant.sheets[scene]
+            for part in sheet.parts:
+                if not isinstance(part.what, Bar):
+                    self._type.append((_of_card(part, frame), scene))
+
+    def see_drawn(self) -> None:
+        """Look at the captions on frames drawn for it, where there is no film yet."""
+        plan = self._meant.plan
+        for number, cue in self._cues.items():
+            part, frame = scene_at(plan, number), Frame(plan.size)
+            shown = [step.picture for step in part.steps if step.frame <= number - part.first]
+            canvas = Canvas(shown[-1] if shown else part.picture, plan.size, soften=False)
+            canvas.view(part.motion.at(number - part.first), frame)
+            drawn = _within(self._painter.raster(cue, number / plan.fps), plan.size)
+            Overlay(drawn).onto(frame)
+            self.see(number, frame)
+
+    def _stands_out(self, drawn: Raster, frame: Frame) -> float:
+        """Return the contrast of a caption: of its words, and of the word that is marked."""
+        look = self._meant.style.captions
+        drawn = _within(drawn, self._meant.plan.size)
+        rows, columns = drawn.pixels.shape[:2]
+        seen = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
+        reach = max(2, round(_REACH * rows / captions.LINES))
+        letters = [_letters(drawn, colour) for colour in {look.text, look.mark}]
+        beside = np.maximum.reduce(letters)  # a marked word stands between words, not behind them
+        return min(contrast.around(seen, one, reach=reach, aside=beside) for one in letters)
+
+    def rows(self) -> list[Row]:
+        """Return what was found."""
+        rows = [*self._safe()]
+        if self._captions:
+            worst, at = min(self._captions)
+            says = (
+                f"Captions are hard to read at {clock(at)}. {_COLOURS}, or another picture there."
+            )
+            rows.append(self._row("contrast of captions", worst, says))
+        if self._type:
+            worst, scene = min(self._type)
+            says = f"The card of scene {scene} is hard to read. {_COLOURS}, then {_AGAIN}"
+            rows.append(self._row("contrast of cards", worst, says))
+        return rows
+
+    def _row(self, name: str, value: float, says: str) -> Row:
+        large = min(self._meant.plan.size) >= _SMALLEST
+        return judged(
+            GROUP,
+            name,
+            value,
+            ": 1",
+            limit=f"≥ {LIMIT:g}",
+            good=value >= LIMIT,
+            says=says if large else f"{says} In a draft this small it can hardly be told.",
+            otherwise="fail" if large else "warn",
+        )
+
+    def _safe(self) -> Iterator[Row]:
+        meant = self._meant
+        safe = captions.safe(meant.plan.size)
+        cues = _roomiest(meant.plan.cues, 2 * self._most) if meant.burnt else []
+        taken = [(self._taken(cue), cue.start) for cue in cues]
+        if taken:
+            out, at = max((_outside(box, safe), at) for box, at in taken)
+            says = (
+                f"Captions at {clock(at)} reach where players and apps draw over them. "
+                "Shorten the words there, or choose another `caption_style`."
+            )
+            yield _place("captions in the safe area", out, says)
+        boxes = [
+            (_outside(box, safe), scene)
+            for scene, sheet in meant.sheets.items()
+            for part in sheet.parts
+            if not isinstance(part.what, Bar)
+            for box in part.boxes
+        ]
+        if boxes:
+            out, scene = max(boxes)
+            says = f"The card of scene {scene} reaches there. Shorten its heading."
+            yield _place("cards in the safe area", out, says)
+        if boxes and taken:
+            out, scene = max(self._covered(min(box[1] for box, _ in taken)))
+            says = f"Captions stand on the words of scene {scene}'s card. Shorten its heading."
+            row = _place("cards clear of captions", out, says)
+            yield replace(row, unit="px covered")
+
+    def _taken(self, cue: Cue) -> Box:
+        """Return the place of a caption; its last moment shows all of it."""
+        return inked(self._painter.raster(cue, cue.end - 1e-3))
+
+    def _covered(self, highest: int) -> Iterator[tuple[int, str]]:
+        """Yield by how many rows the captions of a scene lie over the words of its card.
+
+        Captions are drawn only for words below row `highest`, which none reaches above.
+        """
+        for part in self._meant.plan.segments:
+            sheet = self._meant.sheets.get(part.id)
+            words = [p for p in sheet.parts if not isinstance(p.what, Bar)] if sheet else []
+            boxes = [box for placed in words for box in placed.boxes if box[3] > highest]
+            for cue in part.cues if boxes else ():
+                left, top, right, _ = self._taken(cue)
+                below = [b[3] for b in boxes if b[0] < right and left < b[2]]
+                yield max(max(below, default=0) - top, 0), part.id
+        yield 0, ""
+
+
+def _place(name: str, out: int, says: str) -> Row:
+    return judged(GROUP, name, out, "px outside", limit="0", good=out <= 0, says=says)
+
+
+def _chosen(meant: Meant, most: int) -> dict[int, Cue]:
+    """Return some cues, each with a frame at which all of it is there."""
+    plan = meant.plan
+    long = [n for n, cue in enumerate(plan.cues) if cue.end - cue.start > 4 / plan.fps]
+    chosen = (plan.cues[n] for n in spread(long, most))
+    return {int((cue.start + 0.6 * (cue.end - cue.start)) * plan.fps): cue for cue in chosen}
+
+
+def _roomiest(cues: Sequence[Cue], most: int) -> list[Cue]:
+    """Return the cues with too many or the longest lines: where these have room, all have."""
+
+    def room(cue: Cue) -> tuple[bool, int]:
+        longest = max((languages.width(line) for line in cue.lines), default=0)
+        return len(cue.lines) > captions.LINES, longest
+
+    return sorted(cues, key=room, reverse=True)[:most]
+
+
+def _at_rest(meant: Meant) -> dict[int, list[str]]:
+    """Return the frames at which cards stand still, whole and unfaded."""
+    found: dict[int, list[str]] = {}
+    for part in meant.plan.segments:
+        if part.id in meant.sheets and part.frames > part.motion.frames:
+            last = part.first + part.frames - 2 - part.fade_out
+            found.setdefault(last, []).append(part.id)
+    return found
+
+
+def pixels(frame: Frame, box: Box) -> NDArray[np.float64]:
+    """Return a part of a frame as sRGB, 0-255: shape (rows, columns, 3)."""
+    left, top, right, bottom = box
+    luma, cb, cr = frame.planes
+    part = luma[top:bottom, left:right].astype(np.float64)
+    size = (part.shape[1], part.shape[0])
+    half = slice(top // 2, (bottom + 1) // 2), slice(left // 2, (right + 1) // 2)
+    colours = [cv2.resize(plane[half], size).astype(np.float64) - 128 for plane in (cb, cr)]
+    joined = np.stack([part - 16, *colours], axis=-1)
+    return np.asarray((joined @ _TO_RGB.T).clip(0, 255), np.float64)
+
+
+def _letters(drawn: Raster, colour: RGB) -> Letters:
+    """Return where the letters of `colour` are, as `contrast.around` takes them; none if few."""
+    off = np.abs(drawn.pixels[..., :3].astype(int) - colour).max(axis=-1)
+    solid = ((off <= _LIKE) & (drawn.pixels[..., 3] >= 250)).astype(np.uint8)
+    if solid.sum() < 20:
+        return np.zeros_like(solid)
+    near = cv2.dilate(solid, np.ones((3, 3), np.uint8))  # what their edges blend into is theirs
+    return np.asarray(np.maximum(solid * np.uint8(255), near * np.uint8(128)), np.uint8)
+
+
+def _of_card(part: Placed, frame: Frame) -> float:
+    """Return the contrast of one part of a card, as it is seen in a frame."""
+    boxes = part.boxes
+    if not boxes or isinstance(part.what, Bar):
+        return 21.0
+    high, wide = frame.planes[0].shape
+    around = 24
+    left = max(0, min(box[0] for box in boxes) - around) // 2 * 2
+    top = max(0, min(box[1] for box in boxes) - around) // 2 * 2
+    right = min(wide, max(box[2] for box in boxes) + around)
+    bottom = min(high, max(box[3] for box in boxes) + around)
+    sheet = Image.new("RGB", (right - left, bottom - top))
+    part.what.draw(ImageDraw.Draw(sheet), (part.at[0] - left, part.at[1] - top), _WHITE)
+    letters = np.asarray(sheet, np.uint8)[..., 1]
+    return contrast.around(pixels(frame, (left, top, right, bottom)), letters)
+
+
+def inked(drawn: Raster) -> Box:
+    """Return the box of what can be seen of a drawn caption, in pixels of the frame."""
+    rows, columns = (np.flatnonzero((drawn.pixels[..., 3] > 64).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return drawn.x, drawn.y, drawn.x, drawn.y
+    return (
+        drawn.x + int(columns[0]),
+        drawn.y + int(rows[0]),
+        drawn.x + int(columns[-1]) + 1,
+        drawn.y + int(rows[-1]) + 1,
+    )
+
+
+def _within(drawn: Raster, size: tuple[int, int]) -> Raster:
+    """Return what of a drawn caption lies in the frame."""
+    left, top = max(0, drawn.x), max(0, drawn.y)
+    part = drawn.pixels[top - drawn.y : size[1] - drawn.y, left - drawn.x : size[0] - drawn.x]
+    return Raster(left, top, part)
+
+
+def _outside(box: Sequence[int], safe: captions.Box) -> int:
+    """Return by how many pixels a box reaches out of the safe area."""
+    left, top, right, bottom = box
+    return max(safe.left - left, safe.top - top, right - safe.right, bottom - safe.bottom, 0)

@@ -1,0 +1,233 @@
+"""The picture: the file's own facts, black frames, scenes that stand still and should not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.media.captions import Painter
+from app.media.checks import _boxes
+from app.media.checks._boxes import Track
+from app.media.checks.facts import Meant, Row, clock, judged, scene_at
+from app.media.compositor import Frame
+from app.media.timeline import Pose
+
+GROUP = "picture"
+
+LONGEST_BLACK = 0.1
+"""Seconds of black that are not the fade at the end."""
+LONGEST_FREEZE = 1.0
+"""Seconds in which a picture that travels may look the same."""
+
+_ACROSS = 320
+_BLACK = 24
+"""Luma up to which a picture is black: half of what the darkest look has."""
+_SAME = 0.35
+"""Mean difference in luma below which two pictures look the same; what the encoder adds is less."""
+_TOLD = 4.0
+"""How many times that the plan must promise, before a picture that stays the same is a fault."""
+_AGAIN = "Run the project again from video_rendering."
+
+Small = NDArray[np.uint8]
+
+
+def band(meant: Meant) -> tuple[int, int]:
+    """Return the rows of the frame that burnt-in captions are drawn in; none are (0, 0)."""
+    cues = meant.plan.cues
+    if not meant.burnt or not cues:
+        return 0, 0
+    painter = Painter(style=meant.style, language=meant.language, size=meant.plan.size)
+    tallest = max(cues, key=lambda cue: len(cue.lines))
+    drawn = painter.raster(tallest, tallest.start)
+    return drawn.y, drawn.y + drawn.pixels.shape[0]
+
+
+class Eye:
+    """Looks at every frame, small; remembers where it was black or the same for long."""
+
+    def __init__(self, meant: Meant) -> None:
+        self._meant = meant
+        wide, high = meant.plan.size
+        self._size = (_ACROSS, max(2, round(high * _ACROSS / wide)))
+        top, bottom = band(meant)
+        rows = np.arange(self._size[1]) * high / self._size[1]
+        self._seen = (rows < top) | (rows >= bottom)
+        self._frames = 0
+        self._black: list[tuple[int, int]] = []  # length, first frame
+        self._frozen: list[tuple[int, int]] = []
+        self._dark = 0
+        self._held: tuple[int, Small] | None = None
+
+    def see(self, number: int, frame: Frame) -> None:
+        """Take in the next frame."""
+        small = cv2.resize(frame.planes[0], self._size, interpolation=cv2.INTER_AREA)
+        small = np.asarray(small, np.uint8)[self._seen]
+        self._frames = number + 1
+        if float(np.percentile(small, 99.5)) <= _BLACK:
+            self._dark += 1
+        else:
+            self._end_black(number)
+        if self._held is None or self._differs(small):
+            self._end_freeze(number)
+            self._held = number, small
+
+    def _differs(self, small: Small) -> bool:
+        return self._held is not None and bool(
+            cv2.norm(self._held[1], small, cv2.NORM_L1) > _SAME * small.size
+        )
+
+    def _end_black(self, number: int) -> None:
+        if self._dark:
+            self._black.append((self._dark, number - self._dark))
+        self._dark = 0
+
+    def _end_freeze(self, number: int) -> None:
+        """A run of frames that look alike ends; it is a fault where the plan says they differ."""
+        if self._held is None:
+            return
+        first, small = self._held
+        if number - first <= LONGEST_FREEZE * self._meant.plan.fps:
+            return
+        part = scene_at(self._meant.plan, first)
+        last = min(number - 1, part.first + part.frames - 1)
+        before, after = (part.motion.at(n - part.first) for n in (first, last))
+        whole = np.zeros((self._size[1], self._size[0]), np.uint8)
+        whole[self._seen] = small
+        moved = np.asarray(_moved(whole, before, after), np.uint8)[self._seen]
+        if cv2.norm(moved, small, cv2.NORM_L1) > _TOLD * _SAME * small.size:
+            self._frozen.append((last + 1 - first, first))
+
+    def rows(self) -> list[Row]:
+        """Return what was found."""
+        self._end_black(self._frames)
+        self._end_freeze(self._frames)
+        plan = self._meant.plan
+        fading = plan.frames - max(plan.segments[-1].fade_out, 1)
+        black, at = max(((min(at + n, fading) - at, at) for n, at in self._black), default=(0, 0))
+        frozen, since = max(self._frozen, default=(0, 0))
+        where = scene_at(plan, since)
+        return [
+            judged(
+                GROUP,
+                "frames",
+                self._frames,
+                limit=f"{plan.frames}",
+                good=self._frames == plan.frames,
+                says=f"Frames are missing or too many. {_AGAIN}",
+            ),
+            judged(
+                GROUP,
+                "black",
+                max(black, 0) / plan.fps,
+                "s",
+                limit=f"≤ {LONGEST_BLACK:g} before the fade",
+                good=black <= LONGEST_BLACK * plan.fps,
+                says=f"The picture is black at {clock(at / plan.fps)}, in scene {scene_at(plan, at).id}. "
+                "Give that scene another picture, or run the project again from video_rendering.",
+            ),
+            judged(
+                GROUP,
+                "frozen",
+                frozen / plan.fps,
+                "s",
+                limit=f"≤ {LONGEST_FREEZE:g} where it moves",
+                good=not frozen,
+                says=f"Scene {where.id} stands still from {clock(since / plan.fps)} on. {_AGAIN}",
+            ),
+        ]
+
+
+def _moved(small: Small, before: Pose, after: Pose) -> NDArray[np.uint8]:
+    """Return what `small`, seen from one pose, would look like from another."""
+    high, wide = small.shape
+    step = before.zoom / after.zoom
+    left = (after.x - before.x) * before.zoom * wide + wide / 2 * (1 - step)
+    top = (after.y - before.y) * before.zoom * high + high / 2 * (1 - step)
+    way = np.array([[step, 0, left], [0, step, top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpAffine(small, way, (wide, high), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.uint8)
+
+
+def file_rows(path: Path, meant: Meant, log: str) -> list[Row]:
+    """Return the rows of the file: its streams, their times, what its header says.
+
+    Args:
+        path: The film.
+        meant: What it was meant to be.
+        log: What FFmpeg said as it decoded it.
+    """
+    found, fps = _boxes.read(path), meant.plan.fps
+    video, sound = found.video, found.audio
+    rows = [_form(log), _fast(fast=found.fast)]
+    if video is not None:
+        rows.append(_steady(video, fps))
+    if video is not None and sound is not None:
+        rows += _together(video, sound, fps)
+    return rows
+
+
+def _form(log: str) -> Row:
+    """Return whether players everywhere take the picture's format and show its colours alike."""
+    stream = re.search(r"Stream #0:\S+: Video: (.*)", log)
+    said = stream[1] if stream else ""
+    good = "h264" in said and "yuv420p" in said and "bt709" in said
+    pixels = re.search(r", (\w+)[(,]", said)
+    shown = [*said.split()[:1], *([pixels[1]] if pixels else [])]
+    shown.append("bt709" if "bt709" in said else "colours not told")
+    return judged(
+        GROUP,
+        "format",
+        ", ".join(shown),
+        limit="h264, yuv420p, bt709",
+        good=good,
+        says=f"Some players will not show it, or in other colours. {_AGAIN}",
+    )
+
+
+def _fast(*, fast: bool) -> Row:
+    return judged(
+        GROUP,
+        "starts while it loads",
+        "yes" if fast else "no",
+        limit="yes",
+        good=fast,
+        says=f"Its index stands at the end of the file. {_AGAIN}",
+        otherwise="warn",
+    )
+
+
+def _steady(video: Track, fps: int) -> Row:
+    tick = 1 / fps
+    off = max((abs(step - tick) for step in video.steps), default=0.0)
+    return judged(
+        GROUP,
+        "frame rate",
+        "constant" if off < 1e-4 else f"off by {1000 * off:.1f} ms",
+        limit=f"constant {fps}",
+        good=off < 1e-4,
+        says=f"Frames are not evenly apart, so motion stutters. {_AGAIN}",
+    )
+
+
+def _together(video: Track, sound: Track, fps: int) -> list[Row]:
+    rows = []
+    ends = sound.start + sound.seconds - video.start - video.seconds
+    for name, off in (("begin", sound.start - video.start), ("end", ends)):
+        side = "later" if off > 0 else "earlier"
+        rows.append(
+            judged(
+                GROUP,
+                f"sound and picture {name} together",
+                1000 * off,
+                "ms",
+                limit=f"± {1000 / fps:.0f} (a frame)",
+                good=abs(off) <= 1 / fps,
+                says=f"The sound {name}s {1000 * abs(off):.0f} ms {side} than the picture. {_AGAIN}",
+            )
+        )
+    return rows

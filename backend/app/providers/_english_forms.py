@@ -1,0 +1,296 @@
+"""English as written → as it is said: numbers, dates, money, units, abbreviations, addresses.
+
+A text is cut into written words, and each is given its spoken form with its neighbours in view.
+What needs no view of its place is left to hibari's normaliser, which rewrites a text as a whole
+and so can't tell where a word of it stood.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+
+LATIN = "A-Za-zÀ-ÖØ-öø-ɏ\u0300-\u036f"
+LONGEST_WORD = 24
+"""Letters hibari's network for unknown words can take; a longer run is read piece by piece."""
+
+_LETTERS = rf"[{LATIN}]"
+_MONTHS = {
+    "Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June",
+    "Jul": "July", "Aug": "August", "Sep": "September", "Sept": "September", "Oct": "October",
+    "Nov": "November", "Dec": "December",
+}  # fmt: skip
+_DAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+    "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
+_ALWAYS = (
+    "Mr|Mrs|Ms|Dr|Prof|St|Mt|Ft|Capt|Lt|Sgt|Jr|Sr|Ave|Blvd|Rd|Hwy|Apt|Bldg|Ltd|Inc|Corp|Co|Bros"
+    "|Dept|Univ|approx|vs|cf|Feb|Apr|Jul|Aug|Sept?|Oct|Nov|Dec|Tues?|Thurs?|Fri"
+)
+"""Before a full stop these are abbreviations; the others are words, too, and need to be followed by
+a name, a number or a date: `no.` and `the Sun.` end a sentence."""
+_BEFORE_NAME = "Gen|Gov|Sen|Rep|Col|Rev|Hon"
+_BEFORE_NUMBER = "[Nn]os?|[Ff]ig|[Vv]ol|pp?|est|Jan|Mar|Jun"
+_BEFORE_DATE = "Mon|Wed|Sat|Sun"
+_DAY = re.compile(r"[0-3]?\d(?:st|nd|rd|th)?")
+_DATE = rf"(?:{'|'.join(_MONTHS)}|May|[0-3]?\d\b)"
+_MONEY = r"(?:NT|US|HK|TW|[ACS])?[$£€¥₹₩]"
+_AMOUNT = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
+_LINK = r"""
+    (?:https?://|www\.)[^\s<>"'\u3000-\u303f\u4e00-\u9fff]+[\w/]
+    |[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+
+    |[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.(?:com|org|net|io|tw|dev|gov|edu)\b(?:/[\w./-]*\w)?
+"""
+_ADDRESS = re.compile(_LINK, re.VERBOSE)
+_WORD = re.compile(
+    rf"""
+    (?P<link>{_LINK})
+    |(?P<money>{_MONEY}{_AMOUNT}(?:[kKmMbB]\b)?)
+    |(?P<dotted>(?<![{LATIN}\d])(?:
+        (?:[A-Za-z]\.){{2,6}}|(?:{_ALWAYS})\.|(?:{_BEFORE_NAME})\.(?=\ [A-Z])
+        |(?:{_BEFORE_NUMBER})\.(?=\ ?\d)|(?:{_BEFORE_DATE})\.(?=,?\ {_DATE})))
+    |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}})*
+        (?:%|\+(?!\w)|°[CF]?|(?:st|nd|rd|th|s)\b|{_LETTERS}{{1,5}}(?:/[a-z]{{1,2}}\b|[²³]|\b))?)
+    |(?P<word>(?:(?<!\S)\.(?=NET\b))?{_LETTERS}[{LATIN}\d]{{0,{LONGEST_WORD - 1}}}
+        (?:['’.&/_-](?=[{LATIN}\d])[{LATIN}\d]{{1,{LONGEST_WORD}}}){{0,6}}(?:\+\+|\#|[²³])?)
+    |(?P<sign>°[CF]?|[&%+=@\#×÷±£€§©²³½¼¾¢])
+    """,
+    re.VERBOSE,
+)
+
+
+_SAID: dict[str, str] = {
+    "c#": "C sharp",
+    "f#": "F sharp",
+    "c++": "C plus plus",
+    "24/7": "twenty-four seven",
+    "9/11": "nine eleven",
+    "7-11": "seven eleven",
+    "7-eleven": "seven eleven",
+    "w/o": "without",
+    "and/or": "and or",
+    "a.k.a.": "also known as",
+    "e.g.": "for example",
+    "i.e.": "that is",
+    ".net": "dot net",
+    "co2": "C O two",
+    "°": "degrees",
+    "°c": "degrees Celsius",
+    "°f": "degrees Fahrenheit",
+}
+"""Written, lower case → read aloud, where the converter gets it wrong."""
+
+
+_SPELLED = {"LED": "L E D", "LEDs": "L E Ds", "IT": "I T", "WHO": "W H O"}
+"""Acronyms as written that are words, too, or that the dictionary spells otherwise."""
+
+_METRIC = {
+    "m": ("meter", "meters"), "L": ("liter", "liters"), "l": ("liter", "liters"),
+    "h": ("hour", "hours"), "W": ("watt", "watts"), "V": ("volt", "volts"),
+    "g": ("gram", "grams"), "s": ("second", "seconds"), "m²": ("square meter", "square meters"),
+    "km²": ("square kilometer", "square kilometers"), "m/s": ("meter per second", "meters per second"),
+}  # fmt: skip
+"""Unit of one letter after a number and a space, where the normaliser reads the letter."""
+
+
+_SCALES = frozenset(("hundred", "thousand", "million", "billion", "trillion"))
+_CURRENCIES = {
+    "$": ("dollar", "dollars"),
+    "US$": ("U S dollar", "U S dollars"),
+    "NT$": ("N T dollar", "N T dollars"),
+    "TW$": ("N T dollar", "N T dollars"),
+    "HK$": ("Hong Kong dollar", "Hong Kong dollars"),
+    "A$": ("Australian dollar", "Australian dollars"),
+    "C$": ("Canadian dollar", "Canadian dollars"),
+    "S$": ("Singapore dollar", "Singapore dollars"),
+    "£": ("pound", "pounds"),
+    "€": ("euro", "euros"),
+    "¥": ("yen", "yen"),
+    "₹": ("rupee", "rupees"),
+    "₩": ("won", "won"),
+}
+_NO_CURRENCY = ("dollar", "dollars")
+_CENTS = {"£": ("penny", "pence")}
+_SUFFIXES = {"k": "thousand", "m": "million", "b": "billion"}
+_AMOUNT_OF_MONEY = re.compile(rf"({_MONEY})({_AMOUNT})([kKmMbB]?)")
+_SHORT = {"bn": "billion", "mn": "million", "tn": "trillion"}
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_HALF_DAY = re.compile(r"[ap]\.?m\.?", re.IGNORECASE)
+_SHAPES = frozenset((("16", "9"), ("9", "16"), ("4", "3"), ("3", "4"), ("4", "5"), ("21", "9")))
+
+
+def normalised(text: str) -> str:
+    """Return the converter's spoken form of `text`, without the full stop of an abbreviation."""
+    from hibari.g2p.normalize import normalize
+
+    said = str(normalize(text))
+    last = said.rsplit(" ", 1)[-1]
+    return said[:-1] if text.endswith(".") and last.endswith(".") and last.count(".") == 1 else said
+
+
+def cut(plain: str) -> list[re.Match[str]]:
+    """Return the written words of a folded text."""
+    return list(_WORD.finditer(plain))
+
+
+def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
+    """Return the spoken form of each written word; its neighbours count where no rest is between."""
+    written = [unicodedata.normalize("NFC", m[0]) for m in found]
+    near = [
+        plain[a.end() : b.start()].isspace() or (a.end() == b.start() and b[0] in "½¼¾")
+        for a, b in pairwise(found)
+    ]
+    for i, (word, match) in enumerate(zip(written, found, strict=True)):
+        after = plain[match.end() : match.end() + 12]
+        if (month := _MONTHS.get(word.rstrip("."))) and (
+            re.match(r",? \d", after) or (i and near[i - 1] and _DAY.fullmatch(written[i - 1]))
+        ):
+            written[i] = month
+        elif (day := _DAYS.get(word.rstrip("."))) and re.match(rf",? {_DATE}", after):
+            written[i] = day
+    out = []
+    for i, word in enumerate(written):
+        before = written[i - 1] if i and near[i - 1] else ""
+        after = written[i + 1] if i < len(near) and near[i] else ""
+        out.append(_say(word, before, after) or word)
+    return out
+
+
+def _say(word: str, before: str, after: str) -> str:
+    """Return the spoken form of a word between its neighbours ("" where there is none near)."""
+    for rule in (
+        _known,
+        _link,
+        _money,
+        _clock_or_ratio,
+        _size_or_version,
+        _measure,
+        _figures,
+        _fraction,
+    ):
+        if (said := rule(word, before, after)) is not None:
+            return said
+    return _beside(word, before, after)
+
+
+def _known(word: str, before: str, after: str) -> str | None:
+    low = _SHORT.get(word, word.lower())
+    if low in _SCALES and (money := _AMOUNT_OF_MONEY.fullmatch(before)):
+        return f"{low} {_CURRENCIES.get(money[1], _NO_CURRENCY)[1]}"
+    if word in _SHORT and re.fullmatch(_AMOUNT, before):
+        return low
+    if word in ("I", "II") and before == "War":
+        return "one" if word == "I" else "two"
+    if word in _SPELLED and not (before + after).isupper():
+        return _SPELLED[word]
+    if _HALF_DAY.fullmatch(word) and re.fullmatch(r"[\d:]+", before):
+        return f"{low[0].upper()}.M."
+    return _SAID.get(low)
+
+
+def _size_or_version(word: str, _before: str, _after: str) -> str | None:
+    if size := re.fullmatch(r"(\d+)[x×](\d+)", word):
+        return f"{size[1]} by {size[2]}"
+    version = re.fullmatch(r"([vV]?)(\d+(?:\.\d+)+)", word)
+    if version and (version[1] or word.count(".") > 1):
+        return f"{version[1].upper()} {version[2].replace('.', ' point ')}".strip()
+    return None
+
+
+def _measure(word: str, before: str, after: str) -> str | None:
+    """Return a unit of one letter after its number, apart or not; `5 x 3` is five by three."""
+    if (unit := _METRIC.get(word)) and re.fullmatch(rf"[-−~≈]?{_AMOUNT}", before):
+        return unit[0] if before == "1" else unit[1]
+    if word == "x" and before[-1:].isdigit() and after[:1].isdigit():
+        return "by"
+    joined = re.fullmatch(rf"({_AMOUNT})(L|l|W|V|g|m²|km²|m/s)", word)
+    if joined is None:
+        return None
+    unit = _METRIC[joined[2]]
+    return f"{joined[1]} {unit[0] if joined[1] == '1' else unit[1]}"
+
+
+def _figures(word: str, _before: str, _after: str) -> str | None:
+    """Return digits one by one, `~50` as about fifty, `10k` as ten thousand."""
+    if re.fullmatch(r"\+?\d{1,4}(?:-\d{2,4}){2,4}", word) and not _ISO_DATE.fullmatch(word):
+        return ", ".join(" ".join(part) for part in word.lstrip("+").split("-"))
+    if re.fullmatch(r"0\d{1,14}", word):
+        return " ".join(word)
+    if word[0] in "~≈" and word[1:]:
+        return f"about {normalised(word[1:])}"
+    if re.fullmatch(rf"{_AMOUNT}k", word):
+        return f"{word[:-1]} thousand"
+    return None
+
+
+def _fraction(word: str, before: str, _after: str) -> str | None:
+    """Return `2 1/2` as two and a half, `50/50` as fifty fifty."""
+    pair = re.fullmatch(r"(\d{1,2})/(\d{1,2})", word)
+    if pair and pair[1] == pair[2]:
+        return f"{pair[1]} {pair[2]}"
+    if pair and before.isdigit() and int(pair[1]) < int(pair[2]) <= 10:
+        return "and a half" if word == "1/2" else f"and {normalised(word)}"
+    if word in ("½", "¼", "¾") and before.isdigit():
+        return "and a half" if word == "½" else f"and {normalised(word)}"
+    return None
+
+
+def _beside(word: str, before: str, after: str) -> str:
+    """Return the converter's own spoken form of `word`, as its neighbours make it."""
+    alone = normalised(word)
+    if after:
+        pair = normalised(f"{word} {after}")
+        if pair.endswith(f" {after}") and pair[: -len(after) - 1] != alone:
+            return pair[: -len(after) - 1]
+    if before:
+        pair = normalised(f"{before} {word}")
+        for head in (before, normalised(before)):
+            if pair.startswith(f"{head} ") and pair[len(head) + 1 :] != alone:
+                return pair[len(head) + 1 :]
+    return alone
+
+
+def _clock_or_ratio(word: str, _before: str, after: str) -> str | None:
+    """Return the reading of `16:9`, and of a full hour before a.m. or p.m."""
+    pair = re.fullmatch(r"(\d{1,3}):(\d{1,3})", word)
+    if pair is None:
+        return None
+    left, right = int(pair[1]), pair[2]
+    if (pair[1], right) in _SHAPES:
+        return f"{left} by {int(right)}"
+    if len(right) != 2 or left > 24 or int(right) > 59:
+        return f"{left} to {int(right)}"
+    return str(left) if right == "00" and _HALF_DAY.fullmatch(after) else None
+
+
+def _money(word: str, _before: str, after: str) -> str | None:
+    money = _AMOUNT_OF_MONEY.fullmatch(word)
+    if money is None:
+        return None
+    sign, amount, suffix = money[1], money[2], (money[3] or "").lower()
+    one, many = _CURRENCIES.get(sign, _NO_CURRENCY)
+    if after.lower() in _SCALES or after in _SHORT:
+        return amount
+    if suffix:
+        return f"{amount} {_SUFFIXES[suffix]} {many}"
+    whole, _, cents = amount.partition(".")
+    if len(cents) == 2 and sign[-1] in "$£€":
+        few = _CENTS.get(sign, ("cent", "cents"))
+        parts = [f"{whole} {one if whole == '1' else many}"] if int(whole.replace(",", "")) else []
+        if int(cents):
+            parts.append(f"{int(cents)} {few[0] if int(cents) == 1 else few[1]}")
+        return " and ".join(parts) or f"0 {many}"
+    return f"{amount} {one if amount == '1' else many}"
+
+
+def _link(word: str, _before: str, _after: str) -> str | None:
+    """Return an address as people say it: no scheme, `dot`, `slash`, `at`."""
+    if not _ADDRESS.fullmatch(word):
+        return None
+    bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", word).rstrip("/")
+    for sign, said in ((".", " dot "), ("/", " slash "), ("@", " at "), ("-", " dash ")):
+        bare = bare.replace(sign, said)
+    return " ".join(re.sub(r"[^\w ]+|_", " ", bare).split())

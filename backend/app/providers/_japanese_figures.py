@@ -1,0 +1,190 @@
+"""What Open JTalk misreads in Japanese text, written as it reads it right: figures, units, signs.
+
+It reads plain numbers and their counters well (3本 サンボン, 20日 ハツカ). Here clock times, dates
+with slashes, money, ranges, units it lacks and Latin words get a form it knows, and every code
+point of that form remembers where it stands as written.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from app.providers import _english, _katakana
+
+_NUMBER = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
+_SCALE = "(?:千|万|億|兆)*"
+_UNITS = {
+    "KB": "キロバイト", "kB": "キロバイト", "MB": "メガバイト", "GB": "ギガバイト",
+    "TB": "テラバイト", "PB": "ペタバイト", "Mbps": "メガビーピーエス", "Gbps": "ギガビーピーエス",
+    "L": "リットル", "l": "リットル", "mL": "ミリリットル", "dB": "デシベル", "W": "ワット",
+    "kW": "キロワット", "kWh": "キロワットアワー", "V": "ボルト", "mAh": "ミリアンペアアワー",
+    "m²": "平方メートル", "m2": "平方メートル", "㎡": "平方メートル", "km²": "平方キロメートル",
+    "km2": "平方キロメートル", "㎢": "平方キロメートル", "m³": "立方メートル", "m3": "立方メートル",
+    "cm²": "平方センチメートル", "m/s": "メートル毎秒", "km/h": "キロメートル毎時", "ms": "ミリ秒",
+    "kcal": "キロカロリー", "GHz": "ギガヘルツ", "MHz": "メガヘルツ", "px": "ピクセル",
+    "t": "トン", "㎞": "キロメートル", "㎝": "センチメートル", "㎜": "ミリメートル",
+    "㎏": "キログラム", "㏄": "シーシー", "km": "キロメートル", "kg": "キログラム", "m": "メートル",
+    "cm": "センチメートル", "mm": "ミリメートル", "g": "グラム", "mg": "ミリグラム", "h": "時間",
+    "ml": "ミリリットル", "Hz": "ヘルツ", "kHz": "キロヘルツ", "fps": "エフピーエス", "s": "秒",
+    "min": "分", "hz": "ヘルツ",
+}  # fmt: skip
+"""Unit after a number → said, where the dictionary lacks it."""
+UNITS_SAID = frozenset(_UNITS.values())
+_MONEY = {
+    "$": "ドル", "US$": "ドル", "NT$": "台湾ドル", "HK$": "香港ドル", "€": "ユーロ",
+    "£": "ポンド", "¥": "円", "￥": "円", "₩": "ウォン", "元": "元",
+}  # fmt: skip
+_SIGNS = {
+    "×": "かける", "÷": "わる", "±": "プラスマイナス", "=": "イコール", "+": "プラス", "&": "アンド",
+    "@": "アット", "≒": "ニアリーイコール", "→": "、", "½": "2分の1", "¼": "4分の1", "¾": "4分の3",
+    "②": "2", "①": "1", "③": "3", "④": "4", "⑤": "5", "㈱": "株式会社", "〒": "郵便番号",
+}  # fmt: skip
+
+_MISREAD = {"山": "やま", "降り": "ふり"}
+"""Words that Open JTalk takes for another one: (高い)山です, (雨が)降ります."""
+
+_L = "A-Za-zÀ-ÖØ-öø-ɏ"
+_TOKEN = re.compile(
+    rf"""
+    (?P<halfwidth>[ｦ-ﾟ]+)
+    |(?P<link>https?://(?=\S)|www\.(?=\w))
+    |(?P<date>(?<![\d/.-])(?P<year>\d{{4}})(?P<dash>[/-])(?P<month>\d{{1,2}})(?P=dash)(?P<day>\d{{1,2}})(?![\d/-]))
+    |(?P<clock>(?<![\d:.])(?P<hour>[0-2]?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:]))
+    |(?P<ratio>(?<![\d:.])(?P<left>\d{{1,4}}):(?P<right>\d{{1,4}})(?![\d:]))
+    |(?P<fraction>(?<![\d/.])(?P<upper>\d{{1,2}})[/⁄](?P<lower>\d{{1,2}})(?![\d/]))
+    |(?P<money>(?P<currency>(?:US|NT|HK)?\$|[€£¥￥₩])\ ?(?P<amount>{_NUMBER}{_SCALE})(?P<after>円|ドル|元|ユーロ)?)
+    |(?P<fahrenheit>(?P<degrees>[-−]?{_NUMBER})\ ?°F)
+    |(?P<celsius>(?<=\d)\ ?°C?)
+    |(?P<minus>(?<![\w)）\]-])[-−－](?=[\d.]*\d))
+    |(?P<range>(?<=[\d%時分秒年月日円人歳度回])\ ?[~～〜–]\ ?(?=[\d$¥￥])|(?<=\d)-(?=\d{{1,4}}(?![\d-])))
+    |(?P<unit>(?<=\d)\ ?(?:{"|".join(sorted(_UNITS, key=len, reverse=True))})(?![{_L}\d]))
+    |(?P<numero>\bN[oO]\.\ ?(?=\d))
+    |(?P<latin>(?<!\d)[{_L}][{_L}\u0300-\u036f]*(?:['’._&/-](?=[{_L}])[{_L}\u0300-\u036f]+)*(?:\+\+|\#(?![{_L}\d]))?)
+    |(?P<sign>[{"".join(_SIGNS)}])
+    |(?P<misread>(?<=[いなの])山(?=で[すし]|だ)|降り(?=ま[しす]|そう))
+    """,
+    re.VERBOSE,
+)
+_SHAPES = frozenset(("16:9", "9:16", "4:3", "3:4", "4:5", "21:9", "1:1"))
+_PHONE = re.compile(r"(?<![\d-])\d{2,5}-\d{1,4}-\d{3,4}(?![\d-])")
+_IT_FALLS = re.compile(r"[雨雪雹霰霙]が[^、。を]{0,10}$")
+_AS_SPEED = re.compile(r"(?:時速|毎時)(?:約|およそ)?[\d.,]+ ?$")
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A text as Open JTalk is given it.
+
+    Attributes:
+        text: That text.
+        origins: For each of its code points, the span as written.
+    """
+
+    text: str
+    origins: tuple[tuple[int, int], ...]
+
+    def parted(self, places: Iterable[int]) -> Rewritten:
+        """Return it with a space, which nobody says, before each of these places of `text`."""
+        text, origins = self.text, list(self.origins)
+        for at in sorted(places, reverse=True):
+            text = f"{text[:at]} {text[at:]}"
+            origins.insert(at, origins[at])
+        return Rewritten(text, tuple(origins))
+
+
+def rewritten(text: str) -> Rewritten:
+    """Return `text` in a form that Open JTalk reads right."""
+    folded = _english.folded(text)
+    # half-width kana and their voicing marks are only right together
+    folded = "".join(" " if "\ud800" <= c <= "\udfff" else c for c in folded)
+    plain = "".join(c if "ｦ" <= c <= "ﾟ" else f for c, f in zip(text, folded, strict=True))
+    phones = [found.span() for found in _PHONE.finditer(plain)]
+    out: list[str] = []
+    origins: list[tuple[int, int]] = []
+    at = 0
+
+    def keep(end: int) -> None:
+        out.append(plain[at:end])
+        origins.extend((i, i + 1) for i in range(at, end))
+
+    for match in _TOKEN.finditer(plain):
+        if match["halfwidth"] is None and any(a <= match.start() < b for a, b in phones):
+            continue
+        said = _FORMS[str(match.lastgroup)](match)
+        if said is None:
+            continue
+        keep(match.start())
+        out.append(said)
+        origins += [match.span()] * len(said)
+        at = match.end()
+    keep(len(plain))
+    return Rewritten("".join(out), tuple(origins))
+
+
+def _date(match: re.Match[str]) -> str | None:
+    month, day = int(match["month"]), int(match["day"])
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    return f"{match['year']}年{month}月{day}日"
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    if hour > 24 or match[0] in _SHAPES:
+        return f"{match['hour']}対{match['minute']}"
+    said = f"{hour}時" + (f"{minute}分" if minute or match["second"] else "")
+    return said + (f"{int(match['second'])}秒" if match["second"] else "")
+
+
+def _fraction(match: re.Match[str]) -> str | None:
+    upper, lower = int(match["upper"]), int(match["lower"])
+    if 0 < upper < lower <= 10:
+        return f"{lower}分の{upper}"
+    if 1 <= upper <= 12 and 1 <= lower <= 31:
+        return f"{upper}月{lower}日"
+    return None
+
+
+def _money(match: re.Match[str]) -> str:
+    return match["amount"] + (match["after"] or _MONEY[match["currency"]])
+
+
+def _fahrenheit(match: re.Match[str]) -> str:
+    return f"華氏{re.sub('[-−]', 'マイナス', match['degrees'])}度"
+
+
+def _unit(match: re.Match[str]) -> str:
+    unit = match[0].strip()
+    if unit == "km/h" and _AS_SPEED.search(match.string[: match.start()]):
+        return "キロ"
+    return _UNITS[unit]
+
+
+def _misread(match: re.Match[str]) -> str | None:
+    if match[0] == "降り" and not _IT_FALLS.search(match.string[: match.start()]):
+        return None
+    return _MISREAD[match[0]]
+
+
+_FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
+    "halfwidth": lambda match: unicodedata.normalize("NFKC", match[0]),
+    "link": lambda _: "",
+    "date": _date,
+    "clock": _clock,
+    "ratio": lambda match: f"{match['left']}対{match['right']}",
+    "fraction": _fraction,
+    "money": _money,
+    "fahrenheit": _fahrenheit,
+    "celsius": lambda _: "度",
+    "minus": lambda _: "マイナス",
+    "range": lambda _: "から",
+    "unit": _unit,
+    "numero": lambda _: "ナンバー",
+    "latin": lambda match: _katakana.said(match[0]),
+    "sign": lambda match: _SIGNS[match[0]],
+    "misread": _misread,
+}
+"""Kind of token → what stands in its place; None where it is left as it is."""

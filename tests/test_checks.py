@@ -1,0 +1,291 @@
+"""What `check` finds in a film: nothing in a good one, and each fault that is planted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import _films
+from _films import Film
+from app import settings
+from app.errors import MediaError
+from app.media import checks, thumbnail
+from app.media.cards.sheet import Placed, Sheet
+from app.media.checks import Meant, Row, ink, poster, words
+from app.media.checks.motion import Jitter
+from app.media.checks.sound import Ear
+from app.media.compositor import Compositor, Frame
+from app.media.lettering import Run
+from app.media.timeline import Motion, Pose, Segment
+
+pytestmark = pytest.mark.ffmpeg
+whole_film = pytest.mark.slow
+"""Needs a film, which takes its time to be made."""
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Film]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("X264_PRESET", "ultrafast")
+        settings.get.cache_clear()
+        yield _films.good(tmp_path_factory.mktemp("film"))
+    settings.get.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def meant(tmp_path_factory: pytest.TempPathFactory) -> Meant:
+    """What a film was to be that nobody has made."""
+    folder = tmp_path_factory.mktemp("meant")
+    return _films.meant(folder, _films.planned(folder))
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X264_PRESET", "ultrafast")
+    settings.get.cache_clear()
+
+
+def failed(path: Path, meant: Meant, *only: str) -> dict[str, Row]:
+    """Return what is wrong with a film, by its name; each says what to do."""
+    groups: Collection[str] = only or checks.GROUPS
+    rows = [row for row in checks.film(path, meant, only=groups) if row.verdict == "fail"]
+    assert all(row.says.endswith(".") for row in rows)
+    return {row.name: row for row in rows}
+
+
+@whole_film
+def test_a_good_film_passes_in_every_row(film: Film) -> None:
+    done: list[float] = []
+    rows = checks.film(film.path, film.meant, report=done.append)
+    assert [row for row in rows if row.verdict != "pass"] == []
+    assert {row.group for row in rows} == set(checks.GROUPS) - {"thumbnail"}  # it has none
+    assert done == sorted(done)
+    assert done[-1] == 1
+
+
+@whole_film
+def test_the_quick_check_says_the_same_of_a_film_not_decoded(film: Film) -> None:
+    whole = {row.name: row for row in checks.film(film.path, film.meant, only=("text", "captions"))}
+    quick = {row.name: row for row in checks.quick(film.meant)}
+    assert {row.verdict for row in quick.values()} == {"pass"}
+    assert set(whole) < set(quick)
+    contrast = "contrast of captions"
+    assert float(quick[contrast].value) == pytest.approx(float(whole[contrast].value), rel=0.1)
+
+
+@whole_film
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ("volume=4dB", {"loudness"}),
+        ("volume=18dB,alimiter=limit=1:level=0", {"loudness", "true peak"}),
+        ("volume=24dB", {"loudness", "true peak", "clipping"}),
+        ("volume=0:enable='between(t,2.5,2.62)'", {"digital zero"}),
+        ("volume=0:enable='between(t,3,5.2)'", {"digital zero", "sentences heard"}),
+        ("adelay=200:all=1", {"voice against its captions", "sound and picture end together"}),
+    ],
+)
+def test_faults_of_the_sound_are_found(
+    film: Film, tmp_path: Path, filters: str, names: set[str]
+) -> None:
+    path = _films.resounded(film, tmp_path, filters)
+    found = failed(path, film.meant, "sound", "offset", "picture")
+    assert names <= set(found) <= {*names, "true peak", "digital zero", "loudness"}
+
+
+@whole_film
+def test_a_sound_that_starts_late_is_found(film: Film, tmp_path: Path) -> None:
+    path = tmp_path / "late.mp4"
+    late = ("-itsoffset", "0.2", "-i", film.path, "-map", "0:v", "-map", "1:a", "-c", "copy")
+    _films.ffmpeg.run(["-i", film.path, *late, "-movflags", "+faststart", path])
+    found = failed(path, film.meant, "offset", "picture")
+    assert {"sound and picture begin together", "voice against its captions"} <= set(found)
+    assert float(found["voice against its captions"].value) == pytest.approx(200, abs=5)
+
+
+@whole_film
+def test_a_sound_that_is_cut_off_is_found(film: Film, tmp_path: Path) -> None:
+    tone = "sine=frequency=220:sample_rate=48000"
+    path = tmp_path / "cut.mp4"
+    sound = (
+        "-f",
+        "lavfi",
+        "-i",
+        tone,
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-t",
+        f"{film.meant.plan.seconds}",
+    )
+    _films.ffmpeg.run(["-i", film.path, *sound, "-c:v", "copy", "-c:a", "aac", path])
+    assert "last sound before the end" in failed(path, film.meant, "sound")
+
+
+@whole_film
+def test_black_frames_are_found(film: Film, tmp_path: Path) -> None:
+    black = "drawbox=color=black:t=fill:enable='between(n,60,66)'"
+    found = failed(_films.repainted(film, tmp_path, black), film.meant, "picture")
+    assert found["black"].value == pytest.approx(7 / 30, abs=0.01)
+    assert "0:02.0, in scene s0" in found["black"].says
+
+
+@dataclass(frozen=True)
+class Shaky(Motion):
+    """The same way, but every other frame lies half a pixel aside."""
+
+    def at(self, frame: int) -> Pose:
+        pose = super().at(frame)
+        return replace(pose, x=pose.x + (frame % 2) * 0.5 / 576)
+
+
+@whole_film
+def test_a_scene_that_stands_still_is_found(film: Film, tmp_path: Path) -> None:
+    first, second = film.meant.plan.segments
+    still = replace(second.motion, start=second.motion.end)
+    plan = replace(film.meant.plan, segments=(first, replace(second, motion=still)))
+    found = failed(_films.refilmed(film, tmp_path, plan), film.meant, "picture", "motion")
+    assert "scene s1" in found["frozen"].says.lower()
+
+
+def test_jitter_is_found(meant: Meant) -> None:
+    """Half a pixel to and fro is found to be just that; an even way is even."""
+    part = meant.plan.segments[1]
+    way = part.motion
+    shaky = replace(part, motion=Shaky(way.start, way.end, way.frames, way.braking))
+    even, rough = (_jitter(meant, drawn) for drawn in (part, shaky))
+    assert even.verdict == "pass"
+    assert float(even.value) < 0.03
+    assert rough.verdict == "fail"
+    assert rough.value == pytest.approx(0.5 / 2**0.5, rel=0.05)  # across only, of two axes
+
+
+def _jitter(meant: Meant, drawn: Segment) -> Row:
+    """Measure frames of the second scene that were drawn another way."""
+    look, frame = Jitter(meant), Frame(_films.SIZE)
+    compositor = Compositor(
+        drawn, size=_films.SIZE, style=meant.style, language="en", captions=True
+    )
+    for number, data in enumerate(compositor.frames()):
+        frame.buffer[:] = np.frombuffer(data, np.uint8)
+        look.see(drawn.first + number, frame)
+    return look.rows()[0]
+
+
+@whole_film
+def test_a_cut_at_another_frame_is_found(film: Film, tmp_path: Path) -> None:
+    first, second = film.meant.plan.segments
+    longer = replace(first, frames=first.frames + 6)
+    shorter = replace(second, first=second.first + 6, frames=second.frames - 6)
+    plan = replace(film.meant.plan, segments=(longer, shorter))
+    found = failed(_films.refilmed(film, tmp_path, plan), film.meant, "offset")
+    assert found["cuts against their plan"].value == pytest.approx(200, abs=1)
+
+
+@whole_film
+def test_frames_that_are_missing_or_uneven_are_found(film: Film, tmp_path: Path) -> None:
+    path = tmp_path / "uneven.mp4"
+    drop = ("-vf", "select='mod(n,10)',setparams=colorspace=unknown", "-fps_mode", "vfr")
+    plain = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-c:a", "copy")
+    _films.ffmpeg.run(["-i", film.path, *drop, *plain, path])
+    rows = {row.name: row for row in checks.film(path, film.meant, only=("picture",))}
+    bad = {name for name, row in rows.items() if row.verdict != "pass"}
+    assert {"frames", "frame rate", "format", "starts while it loads"} <= bad
+
+
+def test_captions_that_cannot_be_read_are_found(meant: Meant, tmp_path: Path) -> None:
+    text = meant.captions.read_text("utf-8")
+    last = meant.plan.cues[-1]
+
+    def with_file(content: str) -> set[str]:
+        path = tmp_path / "captions.srt"
+        path.write_text(content, encoding="utf-8")
+        return {
+            row.name for row in words.rows(replace(meant, captions=path)) if row.verdict == "fail"
+        }
+
+    start = f"00:00:{last.start:06.3f}".replace(".", ",")
+    assert start in text
+    assert with_file(text) == set()
+    assert with_file(text.replace(start, "00:00:01,000")) == {"overlap", "cues in the file"}
+    fast = text.replace(f"00:00:{last.end:06.3f}".replace(".", ","), start[:-3] + "990")
+    assert "reading speed" in with_file(fast)
+    assert "lines of a cue" in with_file(text.replace("river", "river\nriver\nriver"))
+    assert "cues in the file" in with_file("")
+    with pytest.raises(MediaError, match=r"captions\.srt"):
+        with_file("no captions at all")
+
+
+def test_a_thumbnail_nobody_can_read_is_found(meant: Meant, tmp_path: Path) -> None:
+    path = tmp_path / "thumbnail.jpg"
+    title = "Bees"
+    facts = thumbnail.draw(path, title=title, language="en", pictures=(), style=meant.style)
+    good = poster.rows(replace(meant, thumbnail=(path, facts)))
+    assert {row.verdict for row in good} == {"pass"}
+    faint = replace(facts, contrast=3.9, letter=5.0, lines=4)
+    bad = poster.rows(replace(meant, thumbnail=(path, faint)))
+    assert [row.verdict for row in bad] == ["pass", "fail", "warn", "fail", "pass"]
+
+
+def test_captions_over_the_words_of_a_card_are_found(meant: Meant) -> None:
+    wide, high = meant.plan.size
+
+    def covered(top: int, *, left: int = wide // 2 - 40) -> Row:
+        words_at = Run("tides", "en", "bold", 20)
+        sheet = Sheet((Placed(words_at, (left, top), (0, 0, 0)),))
+        drawn = ink.Ink(replace(meant, sheets={"s1": sheet}), most=2).rows()
+        return next(row for row in drawn if row.name == "cards clear of captions")
+
+    assert covered(high // 2).verdict == "pass"
+    found = covered(high - 40)
+    assert (found.verdict, found.value) == ("fail", pytest.approx(20, abs=20))
+    assert "scene s1" in found.says
+    assert covered(high - 40, left=-60).verdict == "pass"
+
+
+def test_holes_and_clipping_are_found_across_blocks(meant: Meant) -> None:
+    random = np.random.default_rng(1)
+    sound = random.integers(100, 2000, (3 * 48_000, 2)).astype(np.int16)
+    sound[47_000:50_000] = 0
+    sound[95_998:96_002, 1] = 32_767
+    sound[120_000:120_002] = -32_768  # two are a peak, not a wave cut off
+    ear = Ear(replace(meant, music=True))
+    for block in np.split(sound, 3):
+        ear.hear(block)
+    rows = {row.name: row for row in ear.rows()}
+    assert (rows["clipping"].value, rows["clipping"].verdict) == (1, "fail")
+    assert rows["digital zero"].value == pytest.approx(62.5)
+    assert "0:01.0" in rows["digital zero"].says
+
+
+@whole_film
+def test_type_that_is_hard_to_see_is_found(film: Film, tmp_path: Path) -> None:
+    pale = replace(_films.STYLE.captions, text=(130, 125, 120), mark=(130, 125, 120))
+    style = replace(_films.STYLE, captions=pale)
+    meant = replace(film.meant, style=style)
+    found = failed(_films.refilmed(film, tmp_path, meant.plan, style), meant, "text")
+    assert set(found) == {"contrast of captions"}
+    bare = tuple(replace(part, cues=()) for part in film.meant.plan.segments)
+    path = _films.refilmed(film, tmp_path, replace(film.meant.plan, segments=bare))
+    assert "contrast of captions" in failed(path, film.meant, "text")
+    first, *rest = film.meant.plan.cues
+    tower = replace(film.meant.plan, cues=(replace(first, lines=("tower",) * 20), *rest))
+    assert "captions in the safe area" in failed(path, replace(film.meant, plan=tower), "text")
+
+
+@whole_film
+def test_a_film_longer_than_its_words_or_its_order_is_told(film: Film) -> None:
+    seconds = film.meant.plan.seconds
+    meant = replace(film.meant, reading=seconds / 1.3, length=seconds / 1.2)
+    rows = checks.film(film.path, meant, only=("length",))
+    assert [row.verdict for row in rows] == ["pass", "warn", "warn"]
+    assert checks.film(film.path, replace(meant, reading=60), only=("length",))[1].verdict == "fail"
+    spelt = replace(meant, reading=seconds / 1.9)
+    assert checks.film(film.path, spelt, only=("length",))[1].verdict == "warn"
+    hanging = replace(meant, reading=seconds / 2.1)
+    assert checks.film(film.path, hanging, only=("length",))[1].verdict == "fail"
