@@ -131,6 +131,7 @@ def test_a_story_that_cannot_be_used(run: Run, tmp_path: Path, name: str) -> Non
     assert not list((tmp_path / "data").glob("projects/*")), "a project was left behind"
 
 
+@pytest.mark.slow
 def test_words_are_said_as_the_options_and_the_file_have_it(run: Run, tmp_path: Path) -> None:
     text = "---\npronunciations: {FFmpeg: eff eff em peg, GIF: jiff}\n---\nFFmpeg makes a GIF.\n"
     (tmp_path / "s.md").write_text(text)

@@ -45,6 +45,7 @@ def world(built: tuple[World, RedisServer], redis_url: str) -> Iterator[World]:
         yield made
 
 
+@pytest.mark.slow
 def test_wrong_files_give_a_clear_error_or_a_right_result(world: World) -> None:
     verdicts = [case(world, SEED, number) for number in range(FILES)]
     bad = [str(verdict) for verdict in verdicts if verdict.outcome == "bad"]

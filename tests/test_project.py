@@ -446,6 +446,7 @@ def _completed(state: ProjectState) -> int:
     return sum(part.status == "completed" for part in state.stages.values())
 
 
+@pytest.mark.slow
 def test_a_thousand_damaged_states_never_give_a_silent_restart(
     veteran: Project, quick_disk: None
 ) -> None:

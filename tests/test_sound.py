@@ -173,7 +173,7 @@ def test_more_than_a_sentence_is_not_even_read(monkeypatch: pytest.MonkeyPatch) 
         _sound.decoded(pcm(hum()), "audio/L16")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     data=st.binary(max_size=300), mime=st.text(max_size=40), head=st.sampled_from([0, 12, 36, 44])
 )

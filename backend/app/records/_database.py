@@ -328,9 +328,7 @@ def _open(address: str) -> _Opened:
     made = create_engine(address)
     event.listen(made, "connect", _tune_sqlite)
     try:
-        if not _is_new(file):
-            _complete(made)
-        else:
+        if _is_new(file) or not _completed(made):
             with disk.lock(_lock_of(file), wait=30):
                 if _is_new(file):
                     _unlink_sides(file)
@@ -339,6 +337,19 @@ def _open(address: str) -> _Opened:
         made.dispose()
         raise
     return _Opened(made, address, file, _stamp(file))
+
+
+def _completed(made: Engine) -> bool:
+    """Tell whether the database could be used without a turn: another process may be making it.
+
+    While SQLite changes a new file's journal it refuses everybody else at once, whatever their
+    patience.
+    """
+    try:
+        _complete(made)
+    except DBAPIError:
+        return False
+    return True
 
 
 def _tune_sqlite(connection: Any, _record: object) -> None:
