@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import InputError
-from app.providers import _english, _mandarin
+from app.providers import _english, _japanese, _mandarin
 from app.providers._chinese_words import cut
 from app.providers._pronounce import spoken
 
@@ -30,6 +30,14 @@ def test_words_keep_the_place_they_have_as_written() -> None:
     reading = changed.written(_english.read(changed.text))
     assert [text[a:b] for a, b in reading.spans] == ["The", "GIF's", "SQL", "file"]
     assert max(reading.owners) == 3
+
+
+def test_a_word_joined_with_what_is_beside_it_is_one() -> None:
+    text = "一AIです"
+    changed = spoken(text, {"AI": "人工知能"}, "ja")
+    reading = changed.written(_japanese.read(changed.text))
+    assert [text[a:b] for a, b in reading.spans] == ["一AI", "です"]
+    assert max(reading.owners) == 1
 
 
 def test_pinyin_is_how_a_word_sounds() -> None:
@@ -80,6 +88,9 @@ def test_a_mandarin_voice_says_latin_words_with_sounds_of_its_own() -> None:
         ("重來", 0, "chong2"),
         ("數到三", 0, "shu3"),
         ("成績", 1, "ji1"),
+        ("放在行李箱", 2, "xing2"),
+        ("在地美食", 1, "di4"),
+        ("曾先生", 0, "zeng1"),
     ],
 )
 def test_company_decides_how_a_character_is_read(text: str, syllable: int, said: str) -> None:

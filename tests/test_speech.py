@@ -243,6 +243,11 @@ def test_tones_change_in_company(text: str, sounds: str) -> None:
         ("台北101", "台北一零一"),
         ("7-5=2", "七減五等於二"),
         ("１２３％", "百分之一百二十三"),
+        ("2026世界盃", "二零二六世界盃"),
+        ("2000人", "兩千人"),
+        ("85折", "八五折"),
+        ("5㎏", "五公斤"),
+        ("②", "二"),
     ],
 )
 def test_numbers_are_said_in_chinese(written: str, said: str) -> None:
@@ -286,6 +291,20 @@ def test_a_number_is_one_word_and_a_character_is_one() -> None:
         ("e.g. this", "for example this"),
         ("Ｆｕｌｌ", "Full"),
         ("[a](/ɹɹɹ/)", "a"),
+        ("9:30-18:00", "nine thirty to eighteen o'clock"),
+        ("9am to 5pm", "nine A.M. to five P.M."),
+        ("9 a.m.-5 p.m.", "nine A.M. to five P.M."),
+        ("10-15% off", "ten to fifteen percent off"),
+        ("1.2bn people", "1.2 billion people"),
+        ("$1.2bn", "1.2 billion dollars"),
+        ("$10-$20", "ten dollars to twenty dollars"),
+        ("100€", "100 euros"),
+        ("(415) 555-2671", "four one five, five five five, two six seven one"),
+        ("+1 415 555 2671", "one, four one five, five five five, two six seven one"),
+        ("2026/11/22", "November twenty-second, 2026"),
+        ("−3", "minus three"),
+        (".5", "point five"),
+        ("oﬀice", "office"),
     ],
 )
 def test_english_figures_are_read_out(written: str, said: str) -> None:

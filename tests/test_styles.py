@@ -70,6 +70,7 @@ def test_an_unknown_style_is_refused_with_the_names_there_are(name: str) -> None
         ((PAPER, "base: [paper]"), ["base is none of"]),
         ((PAPER, 'base: paper\ncolours: {ink: "#998877"}'), ["colours.ink on", "contrast of"]),
         ((PAPER, "base: paper\ncolours: 3"), ["colours"]),
+        ((PAPER, "base: paper\ndescription: 2026-13-45"), ["month must be"]),
     ],
 )
 def test_a_wrong_file_is_refused_by_key(
@@ -175,5 +176,7 @@ def test_the_sheet_shows_what_differs_and_is_drawn_once(own: Path, tmp_path: Pat
     assert tiles[0].tobytes() != tiles[1].tobytes()
     assert not draw()
     assert said == ["harbour"]
-    shown[0] = styles.load("pop")
-    assert draw()
+    shown[0] = dataclasses.replace(
+        shown[0], music=dataclasses.replace(shown[0].music, mood="bright")
+    )
+    assert draw(), "what its label tells has changed"

@@ -67,6 +67,7 @@ def test_a_voice_says_a_text_into_a_file(bare: pytest.MonkeyPatch, tmp_path: Pat
         (["jf_alpha", "--language", "en"], "voice_language", "af_heart (en)"),
         (["heart", "--to", "no/such/x.wav"], "voice_target", "--to"),
         (["heart", "--speed", "9"], "speech_speed", "0.5"),
+        (["heart", "--speed", "0"], "speech_speed", "0.5"),
         (["Kore"], "gemini_key_missing", "GEMINI_API_KEY"),
     ],
 )

@@ -123,7 +123,8 @@ def _usage(provider: str, request: SpeechRequest) -> Usage | None:
     from app.language import reading_seconds
     from app.providers import costs
 
-    seconds = reading_seconds(request.text, request.language) / request.speed
+    # a speed that can't be spoken is refused by the voice, with its own words
+    seconds = reading_seconds(request.text, request.language) / max(request.speed, 0.5)
     return costs.usage("speech", provider, calls=1, seconds=seconds, language=request.language)
 
 

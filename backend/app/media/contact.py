@@ -80,7 +80,7 @@ def sheet(
         InputError: as `pictures.check`.
         MediaError: `font_unusable`.
     """
-    digests = [[style.name, style.description, styles.digest(style)] for style in shown]
+    digests = [[s.name, s.description, *made_of(s), styles.digest(s)] for s in shown]
     made_from = disk.digest([VERSION, language, disk.sha256(picture), digests])
     if _shows(target) == made_from:
         return False
@@ -101,8 +101,11 @@ def sheet(
     note.add_text(_MADE_FROM, made_from)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = disk.temporary(target)
-    whole.save(aside, "PNG", pnginfo=note)
-    aside.replace(target)
+    try:
+        whole.save(aside, "PNG", pnginfo=note)
+        aside.replace(target)
+    finally:
+        disk.unlink(aside)
     return True
 
 

@@ -13,7 +13,8 @@ UNITS: dict[str, str] = {
     "km": "公里", "cm": "公分", "mm": "公釐", "nm": "奈米", "m": "公尺", "kg": "公斤",
     "mg": "毫克", "g": "公克", "ml": "毫升", "mL": "毫升", "cc": "西西", "L": "公升", "ha": "公頃",
     "hr": "小時", "min": "分鐘", "sec": "秒", "ms": "毫秒", "px": "像素",
-    "kHz": "千赫", "MHz": "百萬赫茲", "GHz": "吉赫", "Hz": "赫茲", "kW": "千瓦", "W": "瓦",
+    "㎞": "公里", "㎝": "公分", "㎜": "公釐", "㎏": "公斤", "㎡": "平方公尺", "㎢": "平方公里",
+    "㏄": "西西", "kHz": "千赫", "MHz": "百萬赫茲", "GHz": "吉赫", "Hz": "赫茲", "kW": "千瓦", "W": "瓦",
 }  # fmt: skip
 """Unit after a number → how it is said."""
 
@@ -53,6 +54,11 @@ _ORDINAL = frozenset("第初民週周期拜")
 _HOTLINES = frozenset(("110", "112", "113", "118", "119", "165", "1922", "1925", "1950", "1999"))
 _HOTLINE = re.compile("報警|報案|專線|熱線|電話")
 _DECADE = re.compile(r"年(?:前|後|來|以|內|間|歷史|之久|的歷史)")
+_EVENT = re.compile(
+    "奧運|亞運|世界|世足|世大運|經典賽|總統|大選|跨年|新年|年度|最新|全新|[春夏秋冬][季天]"
+    "|台灣|臺灣|台北|臺北|高雄|台中|臺中|台南|臺南|日本|東京|大阪|巴黎|倫敦|里約|北京|洛杉磯"
+)
+"""What follows a year that is written without its 年: 2026世界盃."""
 _LONG = 12
 
 
@@ -225,7 +231,14 @@ def _plain(text: str, before: str, rest: str) -> str:
 
 
 def _one_by_one(text: str, before: str, rest: str) -> bool:
-    """Tell whether a number is a name: a telephone, Taipei's tower, those born in the eighties."""
+    """Tell whether a number is a name: a telephone, Taipei's tower, those born in the eighties.
+
+    A year without its 年 (2026世界盃) and a discount (85折) are told in figures, too.
+    """
+    if len(text) == 4 and text[:2] in ("19", "20") and text.isdigit() and _EVENT.match(rest):
+        return True
+    if len(text) == 2 and text[1] != "0" and rest.startswith("折") and text.isdigit():
+        return True
     if text in _HOTLINES:
         return before in tuple("撥打") or bool(_HOTLINE.match(rest))
     if text == "101":

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
-LATIN = "A-Za-zÀ-ÖØ-öø-ɏ\u0300-\u036f"
+LATIN = "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿﬀ-ﬆ\u0300-\u036f"
 LONGEST_WORD = 24
 """Letters hibari's network for unknown words can take; a longer run is read piece by piece."""
 
@@ -39,6 +39,11 @@ _DAY = re.compile(r"[0-3]?\d(?:st|nd|rd|th)?")
 _DATE = rf"(?:{'|'.join(_MONTHS)}|May|[0-3]?\d\b)"
 _MONEY = r"(?:NT|US|HK|TW|[ACS])?[$£€¥₹₩]"
 _AMOUNT = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
+_PHONE = r"""
+    \(\d{2,4}\)\ ?\d{3,4}[-\ ]\d{3,4}(?![\d-])
+    |\+\d{1,3}(?:[-\ ]\(?\d{1,4}\)?){1,3}[-\ ]\d{3,4}(?![\d-])
+"""
+_TELEPHONE = re.compile(_PHONE, re.VERBOSE)
 _LINK = r"""
     (?:https?://|www\.)[^\s<>"'\u3000-\u303f\u4e00-\u9fff]+[\w/]
     |[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+
@@ -48,11 +53,12 @@ _ADDRESS = re.compile(_LINK, re.VERBOSE)
 _WORD = re.compile(
     rf"""
     (?P<link>{_LINK})
-    |(?P<money>{_MONEY}{_AMOUNT}(?:[kKmMbB]\b)?)
+    |(?P<phone>(?<![\w)]){_PHONE})
+    |(?P<money>{_MONEY}{_AMOUNT}(?:(?:[kK]|[mMbBtT]n?)\b)?|(?<![\w.,]){_AMOUNT}[€£$](?![\w]))
     |(?P<dotted>(?<![{LATIN}\d])(?:
         (?:[A-Za-z]\.){{2,6}}|(?:{_ALWAYS})\.|(?:{_BEFORE_NAME})\.(?=\ [A-Z])
         |(?:{_BEFORE_NUMBER})\.(?=\ ?\d)|(?:{_BEFORE_DATE})\.(?=,?\ {_DATE})))
-    |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}})*
+    |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?(?:(?<![\w.,)])\.)?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}})*
         (?:%|\+(?!\w)|°[CF]?|(?:st|nd|rd|th|s)\b|{_LETTERS}{{1,5}}(?:/[a-z]{{1,2}}\b|[²³]|\b))?)
     |(?P<word>(?:(?<!\S)\.(?=NET\b))?{_LETTERS}[{LATIN}\d]{{0,{LONGEST_WORD - 1}}}
         (?:['’.&/_-](?=[{LATIN}\d])[{LATIN}\d]{{1,{LONGEST_WORD}}}){{0,6}}(?:\+\+|\#|[²³])?)
@@ -114,12 +120,22 @@ _CURRENCIES = {
 }
 _NO_CURRENCY = ("dollar", "dollars")
 _CENTS = {"£": ("penny", "pence")}
-_SUFFIXES = {"k": "thousand", "m": "million", "b": "billion"}
-_AMOUNT_OF_MONEY = re.compile(rf"({_MONEY})({_AMOUNT})([kKmMbB]?)")
+_SUFFIXES = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
+_AMOUNT_OF_MONEY = re.compile(rf"({_MONEY})({_AMOUNT})([kKmMbBtT]?)n?")
+_MONEY_AFTER = re.compile(rf"({_AMOUNT})([€£$])")
+_END_OF_RANGE = re.compile(
+    rf"(?:{_MONEY})?{_AMOUNT}[kKmMbB]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?", re.IGNORECASE
+)
+_BEGINS_RANGE = re.compile(
+    rf"{_MONEY}{_AMOUNT}[kKmMbB]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?", re.IGNORECASE
+)
 _SHORT = {"bn": "billion", "mn": "million", "tn": "trillion"}
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HALF_DAY = re.compile(r"[ap]\.?m\.?", re.IGNORECASE)
 _SHAPES = frozenset((("16", "9"), ("9", "16"), ("4", "3"), ("3", "4"), ("4", "5"), ("21", "9")))
+
+
+_LIGATURE = re.compile("[ﬀ-ﬆ]")
 
 
 def normalised(text: str) -> str:
@@ -128,6 +144,7 @@ def normalised(text: str) -> str:
 
     said = str(normalize(text))
     last = said.rsplit(" ", 1)[-1]
+    said = re.sub(r"(?<=bytes|.bits)/s\b", " per second", said)
     return said[:-1] if text.endswith(".") and last.endswith(".") and last.count(".") == 1 else said
 
 
@@ -138,7 +155,8 @@ def cut(plain: str) -> list[re.Match[str]]:
 
 def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     """Return the spoken form of each written word; its neighbours count where no rest is between."""
-    written = [unicodedata.normalize("NFC", m[0]) for m in found]
+    written = [_LIGATURE.sub(_letters, unicodedata.normalize("NFC", m[0])) for m in found]
+    written = [f"-{word[1:]}" if word[0] == "−" else word for word in written]
     near = [
         plain[a.end() : b.start()].isspace() or (a.end() == b.start() and b[0] in "½¼¾")
         for a, b in pairwise(found)
@@ -155,8 +173,16 @@ def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     for i, word in enumerate(written):
         before = written[i - 1] if i and near[i - 1] else ""
         after = written[i + 1] if i < len(near) and near[i] else ""
-        out.append(_say(word, before, after) or word)
+        said = _say(word, before, after) or word
+        joined = i and plain[found[i - 1].end() : found[i].start()] in ("-", "–")
+        if joined and _BEGINS_RANGE.fullmatch(written[i - 1]) and _END_OF_RANGE.fullmatch(word):
+            said = f"to {said}"  # 9 a.m.-5 p.m., $10-$20
+        out.append(said)
     return out
+
+
+def _letters(ligature: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", ligature[0])
 
 
 def _say(word: str, before: str, after: str) -> str:
@@ -165,6 +191,8 @@ def _say(word: str, before: str, after: str) -> str:
         _known,
         _link,
         _money,
+        _telephone_or_date,
+        _range,
         _clock_or_ratio,
         _size_or_version,
         _measure,
@@ -213,8 +241,32 @@ def _measure(word: str, before: str, after: str) -> str | None:
     return f"{joined[1]} {unit[0] if joined[1] == '1' else unit[1]}"
 
 
+def _range(word: str, _before: str, _after: str) -> str | None:
+    """Return `9:30-18:00` and `10-15%` with the `to` between; `9am` as a time of the day."""
+    if clocks := re.fullmatch(r"(\d{1,2}:\d\d)[-–](\d{1,2}:\d\d)", word):
+        return f"{normalised(clocks[1])} to {normalised(clocks[2])}"
+    if shares := re.fullmatch(rf"({_AMOUNT})[-–]({_AMOUNT})%", word):
+        return f"{shares[1]} to {shares[2]}%"
+    if hour := re.fullmatch(r"(\d{1,2})([ap])m", word):
+        return f"{hour[1]} {hour[2].upper()}.M."
+    return None
+
+
+def _telephone_or_date(word: str, _before: str, _after: str) -> str | None:
+    """Return the digits of `(415) 555-2671` one by one, `2026/11/22` as a date, `.5` as point five."""
+    if _TELEPHONE.fullmatch(word):
+        return ", ".join(" ".join(part) for part in re.findall(r"\d+", word))
+    if re.fullmatch(r"\.\d{1,15}", word):
+        return " ".join(["point", *word[1:]])
+    if date := re.fullmatch(r"((?:19|20)\d\d)/(\d{1,2})/(\d{1,2})", word):
+        return normalised(f"{date[1]}-{int(date[2]):02}-{int(date[3]):02}")
+    return None
+
+
 def _figures(word: str, _before: str, _after: str) -> str | None:
-    """Return digits one by one, `~50` as about fifty, `10k` as ten thousand."""
+    """Return digits one by one, `~50` as about fifty, `10k` as ten thousand, `1.2bn` as billions."""
+    if scaled := re.fullmatch(rf"({_AMOUNT})(bn|mn|tn)", word):
+        return f"{scaled[1]} {_SHORT[scaled[2]]}"
     if re.fullmatch(r"\+?\d{1,4}(?:-\d{2,4}){2,4}", word) and not _ISO_DATE.fullmatch(word):
         return ", ".join(" ".join(part) for part in word.lstrip("+").split("-"))
     if re.fullmatch(r"0\d{1,14}", word):
@@ -267,6 +319,8 @@ def _clock_or_ratio(word: str, _before: str, after: str) -> str | None:
 
 
 def _money(word: str, _before: str, after: str) -> str | None:
+    if behind := _MONEY_AFTER.fullmatch(word):
+        word = behind[2] + behind[1]
     money = _AMOUNT_OF_MONEY.fullmatch(word)
     if money is None:
         return None

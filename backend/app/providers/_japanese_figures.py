@@ -40,18 +40,22 @@ _MONEY = {
 _SIGNS = {
     "×": "かける", "÷": "わる", "±": "プラスマイナス", "=": "イコール", "+": "プラス", "&": "アンド",
     "@": "アット", "≒": "ニアリーイコール", "→": "、", "½": "2分の1", "¼": "4分の1", "¾": "4分の3",
-    "②": "2", "①": "1", "③": "3", "④": "4", "⑤": "5", "㈱": "株式会社", "〒": "郵便番号",
+    "②": "2", "①": "1", "③": "3", "④": "4", "⑤": "5", "⑥": "6", "⑦": "7", "⑧": "8", "⑨": "9", "⑩": "10",
+    "㌔": "キロ", "㌢": "センチ", "㍉": "ミリ", "㍍": "メートル", "㌘": "グラム", "㌧": "トン",
+    "㍑": "リットル", "㌫": "パーセント", "㍼": "昭和", "㍻": "平成", "㋿": "令和", "㈱": "株式会社", "〒": "郵便番号",
 }  # fmt: skip
 
-_MISREAD = {"山": "やま", "降り": "ふり"}
-"""Words that Open JTalk takes for another one: (高い)山です, (雨が)降ります."""
+_MISREAD = {"山": "やま", "降り": "ふり", "辛": "から"}
+"""Words that Open JTalk takes for another one: (高い)山です, (雨が)降ります, 辛い(カレー)."""
 
-_L = "A-Za-zÀ-ÖØ-öø-ɏ"
+_L = "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ"
 _TOKEN = re.compile(
     rf"""
     (?P<halfwidth>[ｦ-ﾟ]+)
     |(?P<link>https?://(?=\S)|www\.(?=\w))
     |(?P<date>(?<![\d/.-])(?P<year>\d{{4}})(?P<dash>[/-])(?P<month>\d{{1,2}})(?P=dash)(?P<day>\d{{1,2}})(?![\d/-]))
+    |(?P<postal>〒\ ?(?P<area>\d{{3}})-(?P<place>\d{{4}})(?![\d-]))
+    |(?P<block>(?<![\d-])\d{{1,4}}(?:-\d{{1,4}}){{2,3}}(?![\d-]))
     |(?P<clock>(?<![\d:.])(?P<hour>[0-2]?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:]))
     |(?P<ratio>(?<![\d:.])(?P<left>\d{{1,4}}):(?P<right>\d{{1,4}})(?![\d:]))
     |(?P<fraction>(?<![\d/.])(?P<upper>\d{{1,2}})[/⁄](?P<lower>\d{{1,2}})(?![\d/]))
@@ -61,15 +65,18 @@ _TOKEN = re.compile(
     |(?P<minus>(?<![\w)）\]-])[-−－](?=[\d.]*\d))
     |(?P<range>(?<=[\d%時分秒年月日円人歳度回])\ ?[~～〜–]\ ?(?=[\d$¥￥])|(?<=\d)-(?=\d{{1,4}}(?![\d-])))
     |(?P<unit>(?<=\d)\ ?(?:{"|".join(sorted(_UNITS, key=len, reverse=True))})(?![{_L}\d]))
+    |(?P<ordinal>(?<!\d)(?P<rank>\d{{1,3}})(?:st|nd|rd|th)(?![{_L}\d]))
     |(?P<numero>\bN[oO]\.\ ?(?=\d))
     |(?P<latin>(?<!\d)[{_L}][{_L}\u0300-\u036f]*(?:['’._&/-](?=[{_L}])[{_L}\u0300-\u036f]+)*(?:\+\+|\#(?![{_L}\d]))?)
     |(?P<sign>[{"".join(_SIGNS)}])
-    |(?P<misread>(?<=[いなの])山(?=で[すし]|だ)|降り(?=ま[しす]|そう))
+    |(?P<misread>(?<=[いなの])山(?=で[すし]|だ)|降り(?=ま[しす]|そう)
+        |辛(?=[いく](?:料理|カレー|ラーメン|食べ|もの|味|スープ|ソース|鍋|スパイス|お?菓子)))
     """,
     re.VERBOSE,
 )
+_FIGURES = ("ゼロ", "イチ", "ニー", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
 _SHAPES = frozenset(("16:9", "9:16", "4:3", "3:4", "4:5", "21:9", "1:1"))
-_PHONE = re.compile(r"(?<![\d-])\d{2,5}-\d{1,4}-\d{3,4}(?![\d-])")
+_PHONE = re.compile(r"(?<![\d〒-])\d{1,5}-\d{1,4}(?:-\d{1,4})?-\d{3,4}(?![\d-])")
 _IT_FALLS = re.compile(r"[雨雪雹霰霙]が[^、。を]{0,10}$")
 _AS_SPEED = re.compile(r"(?:時速|毎時)(?:約|およそ)?[\d.,]+ ?$")
 
@@ -131,6 +138,12 @@ def _date(match: re.Match[str]) -> str | None:
     return f"{match['year']}年{month}月{day}日"
 
 
+def _postal(match: re.Match[str]) -> str:
+    """Return a postal code, figure by figure, in kana: Open JTalk takes it for a range."""
+    area, place = ("".join(_FIGURES[int(c)] for c in match[part]) for part in ("area", "place"))
+    return f"郵便番号{area}の{place}"
+
+
 def _clock(match: re.Match[str]) -> str | None:
     hour, minute = int(match["hour"]), int(match["minute"])
     if hour > 24 or match[0] in _SHAPES:
@@ -173,6 +186,8 @@ _FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "halfwidth": lambda match: unicodedata.normalize("NFKC", match[0]),
     "link": lambda _: "",
     "date": _date,
+    "postal": _postal,
+    "block": lambda match: match[0].replace("-", "の"),
     "clock": _clock,
     "ratio": lambda match: f"{match['left']}対{match['right']}",
     "fraction": _fraction,
@@ -182,6 +197,7 @@ _FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "minus": lambda _: "マイナス",
     "range": lambda _: "から",
     "unit": _unit,
+    "ordinal": lambda match: _katakana.spelt(match[0]),
     "numero": lambda _: "ナンバー",
     "latin": lambda match: _katakana.said(match[0]),
     "sign": lambda match: _SIGNS[match[0]],

@@ -36,7 +36,7 @@ _NAMES = {
     "c++": "シープラスプラス", "c#": "シーシャープ", "f#": "エフシャープ", "node": "ノード",
     "vs": "バーサス", "and": "アンド", "or": "オア", "the": "ザ", "of": "オブ", "to": "トゥ",
     "for": "フォー", "with": "ウィズ", "in": "イン", "on": "オン", "yes": "イエス",
-    "it": "イット", "is": "イズ", "us": "アス", "my": "マイ", "your": "ユア", "you": "ユー",
+    "ver": "バージョン", "b'z": "ビーズ", "it": "イット", "is": "イズ", "us": "アス", "my": "マイ", "your": "ユア", "you": "ユー",
 }
 # fmt: on
 """Written, lower case → said, where the dictionary lacks or misreads it."""
@@ -75,6 +75,8 @@ _MENDED = (
 )
 """What the katakana goes by rather than the phoneme."""
 _PHONE = re.compile(f"[{''.join(_VOWELS)}]|[{''.join(filter(None, _ROWS))}ŋ]")
+_INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
+_TITLES = frozenset(("mr", "mrs", "ms", "dr", "st", "jr"))
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
 
 
@@ -87,16 +89,27 @@ def said(word: str) -> str | None:
     letters = word.isalpha() and word.isupper() and len(word) < 3  # IT and US are no words
     if (kana := _NAMES.get(word.lower())) and (not letters or word == "AI"):
         return kana
+    if _INITIALS.fullmatch(word):  # p.m., U.S.A
+        return " ".join(word.upper().split("."))
     plain = re.sub("['’]", "", word)
     parts = re.split("([-_./&])", plain)
     if len(parts) > 1:
-        return " ".join(_JOINTS.get(part) or said(part) or part for part in parts if part)
+        told = [
+            " " if part == "." and _of_a_name(*parts[i - 1 : i + 2 : 2]) else _JOINTS.get(part)
+            for i, part in enumerate(parts)
+        ]
+        return " ".join(t or said(p) or p for t, p in zip(told, parts, strict=True) if p)
     if len(plain) < 2 or plain.isupper() or not plain.isalpha() or _known(plain):
         return None
     pieces = _PART.findall(plain)
     if len(pieces) > 1 and all(len(p) > 1 for p in pieces):  # as in OpenStreetMap
         return " ".join(said(piece) or piece for piece in pieces)
     return spelt(plain)
+
+
+def _of_a_name(before: str, after: str) -> bool:
+    """Tell whether the full stop between two parts is that of a title or an initial: Dr.Smith."""
+    return after[:1].isupper() and (len(before) == 1 or before.lower() in _TITLES)
 
 
 def spelt(word: str) -> str | None:

@@ -23,7 +23,7 @@ from app.providers._voice import SILENCE, Reading
 _VARIANTS = str.maketrans("𠮷﨑髙", "吉崎高")
 """Forms of names that the tables of readings lack → those they have, each one code point."""
 _HAN = "㐀-䶿一-鿿〇\U00020000-\U0003ffff"
-_L = "A-Za-zÀ-ÖØ-öø-ɏ"
+_L = "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ"
 _TOKEN = re.compile(
     rf"""
     (?P<name>(?<![0-9])(?:7-(?:11|ELEVEN|Eleven)(?![0-9])|24/7|No\.\ ?[0-9]{{1,6}}))
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     |(?P<latin>(?:https?://|[0-9]{{1,6}}(?=[{_L}]))?[{_L}][{_L}0-9\u0300-\u036f]*
         (?:(?:['’.&/@+_:-]|://)[{_L}0-9]+|\ +(?=[{_L}])[{_L}0-9\u0300-\u036f]+)*(?:\+\+|\#)?)
     |(?P<digits>[0-9]{{1,12}})
-    |(?P<sign>[%&+=×÷]|(?<=[0-9%元度])[~～–-](?=[0-9$])|(?<=[{_HAN}])[~～](?=[0-9$])|(?<=[0-9%]\ )[~～–](?=\ [0-9]))
+    |(?P<sign>[%&+=×÷①-⑩]|(?<=[0-9%元度])[~～–-](?=[0-9$])|(?<=[{_HAN}])[~～](?=[0-9$])|(?<=[0-9%]\ )[~～–](?=\ [0-9]))
     |(?P<han>[{_HAN}])
     """,
     re.VERBOSE,
@@ -46,6 +46,7 @@ _FIGURES = re.compile(
 """What of a number is a word: 三千 九百 五十二, 二零二六."""
 _FIGURE = re.compile("[零〇一二两三四五六七八九十百千万亿点]{2,}")
 _SIGNS = {"%": "百分比", "&": "和", "+": "加", "=": "等於", "×": "乘", "÷": "除以"}
+_SIGNS |= zip("①②③④⑤⑥⑦⑧⑨⑩", "一二三四五六七八九十", strict=True)
 
 _INITIALS = {
     "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k",

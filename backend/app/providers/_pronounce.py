@@ -18,7 +18,7 @@ from app.providers import _mandarin
 from app.providers._voice import SILENCE, Reading
 
 _PINYIN = re.compile(r"(?:[a-zü]{1,6}[1-5])(?:[ ']*[a-zü]{1,6}[1-5])*")
-_EDGE = r"A-Za-zÀ-ÖØ-öø-ɏ0-9"
+_EDGE = r"A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ0-9"
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,16 @@ class Spoken:
     def written(self, reading: Reading) -> Reading:
         """Return a reading of `text` as one of the text as written.
 
-        Neighbours that stand for one word as written are one word.
+        Neighbours that stand for one word as written are one word; so are those of which a reader
+        joined a part of it with what is beside it (一 + AI → 人工智能 has 一人).
         """
         spans: list[tuple[int, int]] = []
         new: list[int] = []
         for span in reading.spans:
             at = self.span(*span)
-            if not spans or spans[-1] != at:
+            if spans and at[0] < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(spans[-1][1], at[1]))
+            else:
                 spans.append(at)
             new.append(len(spans) - 1)
         owners = [o if o == SILENCE else new[o] for o in reading.owners]

@@ -20,7 +20,7 @@ CHARACTERS = {
     "鬆": "song1", "發": "fa1", "乾": "gan1", "捲": "juan3", "鬥": "dou4", "髒": "zang1",
     "臟": "zang4", "儘": "jin3", "盡": "jin4", "捨": "she3", "幹": "gan4", "衝": "chong1",
     "葉": "ye4", "適": "shi4", "廠": "chang3", "們": "men5", "裡": "li3", "還": "hai2",
-    "嗯": "en1", "績": "ji1",
+    "嗯": "en1", "績": "ji1", "模": "mo2", "卡": "ka3",
 }  # fmt: skip
 """Character as written → its reading in Taiwan (Ministry of Education, 1999), where a Mainland
 phrase table says otherwise or the Simplified form is two characters in one."""
@@ -53,6 +53,10 @@ _PHRASES = {
     "吃了": "chi1 le5", "好了": "hao3 le5", "為此": "wei4 ci3", "為何": "wei4 he2",
     "重慶": "chong2 qing4", "重疊": "chong2 die2", "量測": "liang2 ce4", "丈量": "zhang4 liang2",
     "下載": "xia4 zai4", "負載": "fu4 zai4", "調整": "tiao2 zheng3", "資料夾": "zi1 liao4 jia2",
+    "行李": "xing2 li3", "行程": "xing2 cheng2", "在地": "zai4 di4", "湖泊": "hu2 bo2",
+    "似的": "si4 de5", "馬尾": "ma3 wei3", "量身": "liang2 shen1", "姓曾": "xing4 zeng1",
+    "曾先生": "zeng1 xian1 sheng1", "曾小姐": "zeng1 xiao3 jie3", "曾老師": "zeng1 lao3 shi1",
+    "曾女士": "zeng1 nv3 shi4", "曾太太": "zeng1 tai4 tai5",
 }  # fmt: skip
 """Phrase as written → its reading in Taiwan, stronger than the characters' own."""
 

@@ -106,7 +106,7 @@ class Plan:
 def read(text: str, language: Language) -> Reading:
     """Return the text as our own voices read it, with the words and spans they give."""
     reading = _READERS[language](text)
-    _voice.check_reading(reading, language)
+    _voice.check_reading(reading, text, language)
     reading.close()
     return reading
 

@@ -214,7 +214,7 @@ def check(request: SpeechRequest, offered: Sequence[Voice], provider: str) -> Vo
     )
 
 
-def check_reading(reading: Reading, language: Language) -> None:
+def check_reading(reading: Reading, text: str, language: Language) -> None:
     """Refuse a text of which nothing can be said.
 
     Raises:
@@ -223,8 +223,8 @@ def check_reading(reading: Reading, language: Language) -> None:
     if not reading.spans:
         raise InputError(
             "speech_empty",
-            f"There is nothing in this text that a voice for {language} can say.",
-            "Write at least one word; signs and emoji alone are silent.",
+            f"There is nothing in {text[:60]!r} that a voice for {language} can say.",
+            "Write at least one word of its language; signs and emoji alone are silent.",
         )
 
 

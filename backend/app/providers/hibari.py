@@ -52,7 +52,7 @@ class HibariSpeech:
         voice = _voice.check(request, _VOICES, self.name)
         changed = _pronounce.spoken(request.text, request.pronunciations, "en")
         reading = changed.written(_english.read(changed.text))
-        _voice.check_reading(reading, request.language)
+        _voice.check_reading(reading, request.text, request.language)
         reading.close()
         seed = hashlib.sha256(f"{request.speed}|{request.text}".encode()).digest()
         noise = np.random.default_rng(int.from_bytes(seed[:8], "little"))

@@ -90,7 +90,7 @@ class KokoroSpeech:
         """
         voice = _voice.check(request, _VOICES, self.name)
         reading = _READERS[request.language](request.text, request.pronunciations)
-        _voice.check_reading(reading, request.language)
+        _voice.check_reading(reading, request.text, request.language)
         reading.close()
         parts = [self.say(reading, p, voice.name, request.speed) for p in reading.pieces()]
         whole = _voice.joined(parts)

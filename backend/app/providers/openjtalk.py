@@ -57,7 +57,7 @@ class OpenJTalkSpeech:
         changed = _japanese.spoken(request.text, request.pronunciations)
         parsed = _japanese.parse(changed.text)
         reading = _reading(parsed)
-        _voice.check_reading(reading, request.language)
+        _voice.check_reading(reading, request.text, request.language)
         reading = changed.written(reading)
         with self._lock:
             sound, marks = _said(parsed, reading.owners)

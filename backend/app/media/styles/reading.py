@@ -93,6 +93,8 @@ def _values(file: Path) -> dict[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise _invalid(file, f"it is not YAML{where}") from None
+    except ValueError as error:  # what looks like a date or a number and is none: 2026-13-45
+        raise _invalid(file, f"it has a value that can't be ({str(error).split(';')[0]})") from None
     if not isinstance(values, dict):
         raise _invalid(file, "it is not a mapping")
     return {str(key): value for key, value in values.items()}
