@@ -77,7 +77,7 @@ class Reader:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         told = f"$ {line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
@@ -94,7 +94,7 @@ class Reader:
             env=environment or self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, f"{done.stderr}\n{self.house.logs()[-3000:]}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -570,7 +571,7 @@ def test_a_list_has_a_still_for_each_of_its_points(
     stage_of("video_rendering", made.id)
 
 
-def test_the_thumbnail_stands_on_the_first_picture_there_is(
+def test_the_thumbnail_shows_a_picture_that_there_is(
     stages: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def act(request: PictureRequest) -> Picture | None:
@@ -587,8 +588,9 @@ def test_the_thumbnail_stands_on_the_first_picture_there_is(
     object.__setattr__(DEFINITIONS["thumbnail_generation"], "work", THUMBNAIL)
     stage_of("thumbnail_generation", made.id)
     with Image.open(made.path("thumbnail.jpg")) as image:
-        sky = image.convert("RGB").resize((1, 1), box=(0, 0, 1280, 200)).getpixel((0, 0))
-    assert sky == pytest.approx(colour(second), abs=30)
+        pixels = np.asarray(image.convert("RGB"), int)
+    off = np.abs(pixels - colour(second)).max(axis=-1)
+    assert (off <= 30).mean() > 0.05  # words, and what they stand on, may take all the rest
 
 
 def test_who_stood_in_is_forgotten_when_the_first_choice_does_it(

@@ -15,7 +15,7 @@ from _workers import bench
 
 pytestmark = [
     *(pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg, pytest.mark.slow),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 # -- the reader
