@@ -24,8 +24,9 @@ SEQUENCES = (
 """Each point once for each victim; a project dies at several, one after the other."""
 VICTIMS = ("child", "worker")
 SECONDS = 20.0
-"""From a death to the project being sent on, both workers' restart on a busy machine included; the
-visibility timeout is 120 s."""
+"""From a death to the project being sent on, both workers' restart on a busy machine included."""
+VISIBILITY = 120.0
+"""The house's visibility timeout."""
 CALLERS = """
 waiting = batch_processing_task.delay({batch})
 joined = [start(number) for number in {joined}]
@@ -62,7 +63,7 @@ def seconds_to_go_on(house: House, crash: dict[str, Any]) -> float | None:
     return min(later, default=None)
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(420)
 def test_every_crash_point_comes_out_by_itself(house: House) -> None:
     assert {point for points in SEQUENCES for point in points} == {*POINTS, RESCUE}
     cases = [(victim, points) for points in SEQUENCES for victim in VICTIMS]
@@ -85,8 +86,9 @@ def test_every_crash_point_comes_out_by_itself(house: House) -> None:
     outcome, alone = answer
     assert outcome["counts"] == {"completed": len(numbers)}, outcome
     assert set(alone) == {"completed"}
-    # the last deaths come after the answer: a worker has to be back, and a watchdog to look
-    settled(house, 2 * SECONDS)
+    # what a killed worker had taken and not begun comes back after the visibility timeout, when all
+    # is long done: nobody waits for it, but it has to go
+    settled(house, VISIBILITY + SECONDS)
 
     died = {number: deaths(house, number) for number in numbers}
     for number, (_, points) in zip(numbers, cases, strict=True):
