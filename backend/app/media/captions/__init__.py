@@ -12,7 +12,7 @@ from app.media.captions.files import ass, srt, vtt
 from app.media.captions.painting import Painter, Raster
 from app.media.captions.places import COLUMNS, COVERED, LINES, Box, room, safe, shape, zone
 
-VERSION = "2"
+VERSION = "3"
 """Of how captions are cut and look; raise it when the same words would come out otherwise."""
 
 __all__ = [

@@ -142,7 +142,7 @@ class Painter:
         _lay(self._look.text, text, pixels)
         return _Letters(
             x=_even((self._size[0] - width) / 2),
-            y=_even(self._top(height, above)),
+            y=int(self._top(height, above)) // 2 * 2,  # up, never down over the safe area's edge
             pixels=pixels,
             text=text,
             reach=lambda mark: self._reach(cue.lines[mark.line], mark, lefts[mark.line], ink),
