@@ -37,7 +37,6 @@ import json
 import random
 import socket
 import struct
-import threading
 import time
 import traceback
 import zlib
@@ -45,13 +44,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import _gemini_answers as answers
 import _gemini_rules as rules
 from _gemini_rules import Refusal
+from _serving import Serving
 
 Text = Callable[[str, dict[str, Any]], str]
 Fault = Callable[[str, dict[str, Any]], str | None]
@@ -96,7 +95,7 @@ class _Cut(Exception):  # noqa: N818 - the connection's end is wanted
     """The connection ends without an answer."""
 
 
-class Gemini:
+class Gemini(Serving):
     """The server; a context manager.
 
     Attributes:
@@ -104,6 +103,7 @@ class Gemini:
     """
 
     def __init__(self, *, delay: float = 0.0, at_once: int = 0, per_minute: int = 0) -> None:
+        super().__init__()
         self.key = "AIza" + random.SystemRandom().randbytes(18).hex()[:35]
         self.delay, self.at_once, self.per_minute = delay, at_once, per_minute
         self.minute = 60.0
@@ -116,27 +116,10 @@ class Gemini:
         self._taken = 0
         self._asked: Counter[tuple[str, str]] = Counter()
         self._open = 0
-        self._lock = threading.Lock()
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.gemini = self
-        self.root = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        self._loop = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._loop.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._loop.join(5)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.gemini = self
+        self.serve(server)
+        self.root = f"{self.address}/"
 
     @property
     def peak(self) -> int:

@@ -24,13 +24,12 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import _gemini_answers as written
+from _serving import Serving
 
 Text = Callable[[dict[str, Any]], str]
 Fault = Callable[[int, dict[str, Any]], str | None]
@@ -39,19 +38,17 @@ _BODY = {"model", "messages", "stream", "response_format", *LIMITS}
 _REASONS = {400: "invalid_request_error", 401: "invalid_api_key", 404: "model_not_found"}
 
 
-class OpenAI:
+class OpenAI(Serving):
     """The server; a context manager."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.key = "sk-" + random.SystemRandom().randbytes(24).hex()
-        self.closing = threading.Event()
-        self._lock = threading.Lock()
         self.reset()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.openai = self
-        self.root = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._loop = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._loop.start()
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.openai = self
+        self.serve(server)
+        self.root = f"{self.address}/v1"
 
     def reset(self) -> None:
         """Forget what was asked and what is to be answered."""
@@ -63,20 +60,6 @@ class OpenAI:
         self.bodies: list[dict[str, Any]] = []
         self.violations: list[str] = []
         self._taken = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._loop.join(5)
 
     def asked(self, path: str, headers: Any, raw: bytes) -> tuple[int, dict[str, Any]]:
         """Note a call; return its number and its body, checked."""

@@ -22,17 +22,17 @@ import functools
 import io
 import json
 import socket
-import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from PIL import Image, ImageDraw
+
+from _serving import Serving
 
 PEXELS_KEY = "pexels-key-0123456789abcdefghijklmnopqrstuvwxyz"
 PIXABAY_KEY = "12345678-0123456789abcdef0123456789"
@@ -66,7 +66,7 @@ class Asked:
     """How often the same was asked, this time included."""
 
 
-class StockHouse:
+class StockHouse(Serving):
     """The server; a context manager.
 
     Attributes:
@@ -79,6 +79,7 @@ class StockHouse:
     """
 
     def __init__(self, *, found: int = 12, seconds: float = 0.0) -> None:
+        super().__init__()
         self.found, self.seconds = found, seconds
         self.fault: Fault | None = None
         self.calls: list[Asked] = []
@@ -86,12 +87,8 @@ class StockHouse:
         self.most_at_once = 0
         self._now = 0
         self._seen: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self.closing = threading.Event()
-        self._server = _Server(self)
-        self.root = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
+        self.serve(_Server(self))
+        self.root = self.address
 
     @property
     def environment(self) -> dict[str, str]:
@@ -101,20 +98,6 @@ class StockHouse:
             "PEXELS_BASE_URL": f"{self.root}/pexels/",
             "PIXABAY_BASE_URL": f"{self.root}/pixabay/",
         }
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def of(self, kind: str) -> list[Asked]:
         return [call for call in self.calls if call.kind == kind]

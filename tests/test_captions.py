@@ -81,6 +81,22 @@ def test_lines_break_where_a_reader_would(language: Language, text: str, shape: 
     assert letters("".join(line for cue in made for line in cue.lines)) == letters(text)
 
 
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        ("zh-TW", ("「大海原諒很多事，", "卻從不原諒一座沒有亮的燈塔。」")),
+        ("ja", ("晴れた夜には、", "光は41キロ先まで届きます。")),
+        ("ja", ("だが、消えた", "灯台だけは許さない。」")),
+        ("en", ("Well, nobody knew that the lamp", "had been burning for years.")),
+    ],
+)
+def test_a_clause_has_a_line_of_its_own_unless_it_is_a_word(
+    language: Language, lines: tuple[str, ...]
+) -> None:
+    text = (" " if language == "en" else "").join(lines)
+    assert [cue.lines for cue in cut(text, language)] == [lines]
+
+
 def test_limits_of_lines_are_those_of_broadcasters() -> None:
     assert captions.COLUMNS["wide"] == {"en": 42, "zh-TW": 2 * 16, "ja": 2 * 16}
 

@@ -250,8 +250,11 @@ def _lines(task: _Task, places: Sequence[int]) -> _Lines:
     def cost(at: int) -> float:
         upper, lower = task.width(start, at), task.width(at, end)
         mark = text[start:at].rstrip()[-1:]
+        shorter = min(upper, lower)
         clause = 0.6 if mark in _SENTENCE_END else 0.5 if mark in _CLAUSE_END else 0
-        lonely = columns if min(upper, lower) <= 2 else 0
+        if shorter < columns / 4:  # 「だが、」 is no line
+            clause /= 2
+        lonely = columns if shorter <= 2 else 0
         leans = columns / 5 if _leans(text[start:at]) else 0
         return (
             max(upper, lower, columns) * 10 + abs(upper - lower) + lonely + leans - columns * clause
