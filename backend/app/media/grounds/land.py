@@ -102,6 +102,7 @@ def _hills(pixels: Pixels, plot: Plot) -> None:
     high = plot.frame[1]
     across = (plot.columns + plot.corner[0]) / plot.unit
     far, near = colour(plot.style.colours.horizon), colour(plot.style.colours.ornament)
+    highest = max(_HIGHEST, plot.lowest / high + 0.03)  # no shadow falls on words that stand low
     for layer in range(_HILLS):
         depth = (layer + 1) / _HILLS
         wave = np.zeros(plot.canvas[0])
@@ -109,7 +110,7 @@ def _hills(pixels: Pixels, plot: Plot) -> None:
             phase = plot.random.uniform(0, 2 * np.pi)
             wave += np.sin(across * step * (1.5 + 0.3 * layer) + phase) / step**1.3
         swing = 0.030 * high * wave / max(1e-9, float(np.abs(wave).max()))
-        crest = (high * (_HIGHEST + 0.03 + 0.085 * layer) + swing).astype(np.float32)
+        crest = (high * (highest + 0.03 + 0.085 * layer) + swing).astype(np.float32)
         first = max(0, int(plot.corner[1] + crest.min() - 0.08 * high))
         area = pixels[first:]
         above = crest[None, :] - plot.rows[first:]
