@@ -41,12 +41,12 @@ def test(
         bool, typer.Option("--quick", help="Leave out whole videos, kills and real workers.")
     ] = False,
 ) -> None:
-    """Run the whole test suite; with other options, pytest with just those."""
+    """Run the whole test suite; with other options, pytest with just those (and `--quick`)."""
     import pytest
 
     os.chdir(settings.ROOT)
     if context.args:
-        runs = [context.args]
+        runs = [["-m", "not slow", *context.args] if quick else context.args]
     else:
         # what sets up environments or stacks of its own has the machine to itself
         slow = [SLOW_SIDE_BY_SIDE, ONE_BY_ONE]

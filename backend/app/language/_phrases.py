@@ -129,7 +129,7 @@ def _within_words(chunk: str, places: set[int]) -> set[int]:
     """Return the places to break in Chinese, those inside a word moved to its edges."""
     kept = set(places)
     for start, end in chinese_words.words(chunk):
-        if cuts := {at for at in places if start < at < end}:
+        if cuts := places.intersection(range(start + 1, end)):
             kept -= cuts
             kept |= {start, end}
     return kept

@@ -53,7 +53,7 @@ _SHORT = "|".join(re.escape(word) for word in sorted(_ABBREVIATIONS, key=len, re
 _TOKEN = re.compile(
     rf"""
     (?P<link>(?:https?://|www\.)[^\s<>"'\u3000-\u9fff]+[\w/]|[\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+
-        |\b[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}})*\.(?:com|org|net|io|tw|dev|gov|edu|uk|jp)\b(?:/[\w./-]*\w)?)
+        |\b[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{0,4}}\.(?:com|org|net|io|tw|dev|gov|edu|uk|jp)\b(?:/[\w./-]*\w)?)
     |(?P<month>\b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)
         (?=[-–][A-Z]|\.?,?\ (?:\d|[A-Z][a-z]+\.?\ \d)))
     |(?P<fraction>(?<![\w/])\d/\d{{1,2}}(?![\w/]))
@@ -62,7 +62,7 @@ _TOKEN = re.compile(
     |(?P<phone>(?<!\w)\+?(?:\(\d{{2,4}}\)\ ?|\d{{1,4}}[-\ ])?\d{{3,4}}-\d{{3,4}}(?:-\d{{3,4}})?\b)
     |(?P<clock>\b\d{{1,2}}:\d\d\b)
     |(?P<sign>[A-Z]{{0,2}}[$€£¥₹₩])?(?P<number>{_AMOUNT})(?:[ \-]?(?P<unit>(?:{_UNIT})(?![\w])))?
-    |\b(?P<short>(?i:{_SHORT}))(?:\.(?!\w)|(?<=/))
+    |\b(?P<short>(?ai:{_SHORT}))(?:\.(?!\w)|(?<=/))
     |(?P<caps>\b(?:[A-Z]\.){{2,6}}|\b[A-Z]{{2,6}}s?\b)
     |(?P<mark>[&+=@\#×÷±§©½¼¾⅓⅔²³]|[<>≤≥](?=\ ?\d))
     """,

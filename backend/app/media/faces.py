@@ -179,7 +179,7 @@ def _tiles(pixels: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
     """Yield left, top, width and height of what is looked at: all of the picture, then tiles."""
     high, wide = pixels.shape[:2]
     yield 0, 0, wide, high
-    side = round(max(high, wide) / _TILES)
+    side = max(1, round(max(high, wide) / _TILES))
     for top in _starts(high, side):
         for left in _starts(wide, side):
             yield left, top, min(side, wide), min(side, high)

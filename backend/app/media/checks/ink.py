@@ -119,7 +119,9 @@ class Ink:
         seen = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
         reach = max(2, round(_REACH * rows / captions.LINES))
         letters = [_letters(drawn, colour) for colour in {look.text, look.mark}]
-        beside = np.maximum.reduce(letters)  # a marked word stands between words, not behind them
+        thin = [_thin(drawn, colour, look.box) for colour in {look.text, look.mark}]
+        # a marked word stands between words, not behind them
+        beside = np.maximum.reduce([*letters, *thin])
         return min(contrast.around(seen, one, reach=reach, aside=beside) for one in letters)
 
     def rows(self) -> list[Row]:
@@ -275,6 +277,19 @@ def _letters(drawn: Raster, colour: RGB) -> Letters:
         return np.zeros_like(solid)
     near = cv2.dilate(solid, np.ones((3, 3), np.uint8))  # what their edges blend into is theirs
     return np.asarray(np.maximum(solid * np.uint8(255), near * np.uint8(128)), np.uint8)
+
+
+def _thin(drawn: Raster, colour: RGB, box: RGB) -> Letters:
+    """Return where strokes are that are too thin to be solid: nearer to `colour` than to the box.
+
+    None where the two can hardly be told apart: all of the box would be letters.
+    """
+    way = np.subtract(colour, box).astype(np.float64)
+    if np.abs(way).max() <= _STRANGE:
+        return np.zeros(drawn.pixels.shape[:2], np.uint8)
+    share = (drawn.pixels[..., :3] - np.asarray(box, np.float64)) @ way / (way @ way)
+    found = (share >= 0.5) & (drawn.pixels[..., 3] >= 128)
+    return np.asarray(found * np.uint8(128), np.uint8)
 
 
 def _of_card(part: Placed, frame: Frame) -> float:
