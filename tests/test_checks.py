@@ -14,12 +14,13 @@ from _films import Film
 from app import settings
 from app.errors import MediaError
 from app.media import checks, thumbnail
+from app.media.captions import Cue, Painter
 from app.media.cards.sheet import Placed, Sheet
 from app.media.checks import Meant, Row, ink, poster, words
 from app.media.checks.motion import Jitter
 from app.media.checks.pauses import Pauses
 from app.media.checks.sound import Ear
-from app.media.compositor import Compositor, Frame
+from app.media.compositor import Compositor, Frame, Overlay
 from app.media.lettering import Run
 from app.media.timeline import Motion, Pose, Segment
 
@@ -318,6 +319,19 @@ def test_holes_and_clipping_are_found_across_blocks(meant: Meant) -> None:
     assert (rows["clipping"].value, rows["clipping"].verdict) == (1, "fail")
     assert rows["digital zero"].value == pytest.approx(62.5)
     assert "0:01.0" in rows["digital zero"].says
+
+
+def test_strokes_too_thin_to_be_solid_are_not_taken_for_what_is_behind(meant: Meant) -> None:
+    size = (270, 270)
+    plan = replace(meant.plan, size=size)
+    look = ink.Ink(replace(meant, plan=plan, language="zh-TW", burnt=False))
+    painter = Painter(style=meant.style, language="zh-TW", size=size)
+    drawn = painter.raster(Cue(0, 1, ("遠方的船慢慢靠岸。",), ()), 0.5)
+    frame = Frame(size)
+    for plane, level in zip(frame.planes, (200, 128, 128), strict=True):
+        plane[:] = level
+    Overlay(drawn).onto(frame)
+    assert look._stands_out(drawn, frame) > 4.5
 
 
 def _between(meant: Meant, music: float, click: float) -> dict[str, Row]:

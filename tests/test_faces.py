@@ -93,6 +93,7 @@ def test_nobody_is_seen_where_nobody_is() -> None:
 
 def test_tiny_pictures_have_no_faces() -> None:
     assert faces.found(Image.new("RGB", (3, 900))) == ()
+    assert faces.heads(Image.new("RGB", (1, 1))) == ()
 
 
 def views(plan: Plan, frames: int) -> list[Region]:

@@ -265,6 +265,11 @@ def test_reading_time_is_near_what_the_default_voice_took(
     assert lang.reading_seconds(f"{text} {text}", language) == pytest.approx(2 * estimate)
 
 
+@pytest.mark.parametrize("text", ["The Fıg. 3 of İnc.", "Old printers wrote ſt. Paul."])
+def test_letters_that_are_like_others_take_time(text: str) -> None:
+    assert lang.reading_seconds(text, "en") > 1
+
+
 def test_nothing_to_say_takes_no_time() -> None:
     assert lang.reading_seconds("… !", "en") == 0
 
@@ -326,13 +331,16 @@ def test_importing_loads_no_data() -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("unit", ["Hello there, this is prose. ", "a", "！", '"', ". ", "a\u0301"])
+@pytest.mark.parametrize(
+    "unit", ["Hello there, this is prose. ", "a", "！", '"', ". ", "a\u0301", "a.", "漢(漢"]
+)
 def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     def cost(size: int) -> float:
         text = unit * (size // len(unit))
         start = time.process_time()
         lang.sentences(text, "zh-TW")
         lang.phrases(text, "zh-TW")
+        lang.reading_seconds(text, "en")
         return time.process_time() - start
 
     cost(2000)

@@ -131,6 +131,10 @@ def test_any_mixture_is_read_without_losing_its_place(text: str, language: str) 
     assert_reading(text, language)
 
 
+def test_a_number_without_end_is_read() -> None:
+    assert _english.read("1" + ",111" * 14).symbols
+
+
 def test_a_word_of_five_thousand_letters_is_read_in_pieces() -> None:
     reading = _english.read("a" * 5000)
     assert len(reading.spans) == -(-5000 // _english.LONGEST_WORD)

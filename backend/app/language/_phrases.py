@@ -70,7 +70,7 @@ _GLUED = re.compile(
     r"|[ap]\.?m\.?|AM|PM|o'clock)(?![A-Za-z])"
     r"|[百千萬億兆万]*(?:公里|公尺|公分|公斤|公克|公升|毫升|毫克|分鐘|小時|世紀|キロ|メートル|パーセント|美元"
     r"|[元円度年月日秒分天歲歳個倍人次])|[百千萬億兆万]+))"
-    r"|(?P<title>\b(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|No|Fig|vol|Gen|Sen|p|pp)\.\ (?=[A-Z0-9]))"
+    r"|(?P<title>\b(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Gen|Sen)\.\ (?=[A-Z])|(?:No|Fig|vol|p|pp)\.\ (?=[0-9])))"
     r"|(?P<date>\b(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?)\ (?=\d))"
     r"|(?P<money>(?:NT|US|HK)?[$€£¥]\ ?(?=\d))"

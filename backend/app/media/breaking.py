@@ -281,7 +281,8 @@ def best(
         return None
     sheet = _Sheet(parts, full, bare, width)
     rows = range(fewest, min(most, len(parts), fewest + _MORE_ROWS) + 1)
-    return min((sheet.lines(count) for count in rows), key=lambda found: found[0])
+    cost, edges = min((sheet.lines(count) for count in rows), key=lambda found: found[0])
+    return (cost, edges) if edges else None
 
 
 def _fewest(full: Sequence[float], bare: Sequence[float], width: int) -> int | None:

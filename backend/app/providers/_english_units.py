@@ -9,7 +9,7 @@ def _words(line: str) -> frozenset[str]:
     return frozenset(line.split())
 
 
-AMOUNT = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
+AMOUNT = r"\d{1,15}(?:,\d{3}){0,6}(?:\.\d{1,15})?"
 
 _UNITS: dict[str, tuple[str, str]] = {
     "m": ("meter", "meters"), "L": ("liter", "liters"), "l": ("liter", "liters"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,18 @@ def _sheets(
 
 
 def _reading(made: Script, spec: ProjectSpec, plan: Timeline) -> float:
-    """Return how long the script takes by rule of thumb: its words, and what is planned around them."""
+    """Return how long the script takes by rule of thumb: its words, and what is planned around them.
+
+    A usual pause is counted with the words; what is longer was asked for.
+    """
     said = sum(language.reading_seconds(scene.narration, made.language) for scene in made.scenes)
     around = plan.seconds
     for part in plan.segments:
-        times = [cue.said for cue in part.cues]
-        around -= max((end for _, end in times), default=0) - min(
-            (at for at, _ in times), default=0
-        )
+        times = sorted(cue.said for cue in part.cues)
+        if times:
+            around -= max(end for _, end in times) - times[0][0]
+        gaps = (after[0] - before[1] for before, after in pairwise(times))
+        around += sum(max(0.0, gap - language.PAUSE_SECONDS) for gap in gaps)
     return said / spec.speed + around
 
 

@@ -80,7 +80,7 @@ class Pauses:
             silent[int(1000 * (start + _INTO[0])) : int(1000 * (end - _INTO[1]))] = False
         stands = np.where(silent & (peak > _FAINT), peak / (_usual(sharp) + _FLOOR), 0)
         at = int(np.argmax(stands))
-        worst = float(stands[at])
+        worst, own = float(stands[at]), self._meant.own_music
         return judged(
             GROUP,
             "clicks between sentences",
@@ -88,9 +88,9 @@ class Pauses:
             "times its surroundings",
             limit=f"≤ {SHARPEST:g}",
             good=worst <= SHARPEST,
-            says=f"There is a click at {clock(at / 1000)}. {_AGAIN} "
-            "Where the music is yours, listen whether it clicks by itself.",
-            otherwise="warn" if self._meant.own_music else "fail",
+            says=f"There is a click at {clock(at / 1000)}. "
+            + ("Listen whether your music clicks by itself." if own else _AGAIN),
+            otherwise="warn" if own else "fail",
         )
 
     def _music(self, spoken: Sequence[tuple[float, float]]) -> Iterator[Row]:
