@@ -35,8 +35,11 @@ SIGMA = 4.0
 """Radius of a point in pixels of the frame; its disc reaches four times as far."""
 GRID = (5, 3)
 """Points across and down (turned for a tall frame), all within what is always in sight."""
-WAYS = {"in": "00", "out": "02", "across": "03", "card": ""}
+WAYS = {"in": "00", "out": "02", "across": "03", "card": "", "pan": "00", "tilt": "00"}
 """First byte of a canvas's digest that chooses each way (`timeline.moved`); cards have one only."""
+SPREADS = {"pan": (1.3, 1.0), "tilt": (1.0, 1.3)}
+"""How much wider and higher than usual the canvas of a view that travels is: less than most, so
+that points are in sight all the way."""
 SIDES = ("0000", "01ff", "0080")
 """Second and third byte: which side, how far up or down."""
 
@@ -52,17 +55,22 @@ class Scene:
     sha256: str
     canvas: tuple[int, int]
     points: Points
+    spread: tuple[float, float]
 
 
-def scene(folder: Path, size: tuple[int, int], seed: int) -> Scene:
+def scene(
+    folder: Path, size: tuple[int, int], seed: int, spread: tuple[float, float] = (1.0, 1.0)
+) -> Scene:
     """Draw the canvas: texture as photographs have it, with points on it."""
-    wide, high = pictures.canvas(size)
+    wide, high = (
+        2 * round(side * x / 2) for side, x in zip(pictures.canvas(size), spread, strict=True)
+    )
     random = np.random.default_rng(seed)
     image = np.full((high, wide), 110.0, np.float32)
     for scale, strength in ((2, 14), (8, 22), (40, 30)):
         grain = random.standard_normal((high // scale + 1, wide // scale + 1)).astype(np.float32)
         image += strength * cv2.resize(grain, (wide, high), interpolation=cv2.INTER_CUBIC)
-    points = _places(size, (wide, high), random)
+    points = _places(size, (wide, high), random, spread)
     for x, y in points:
         rows, columns = (slice(int(side - 10 * SIGMA), int(side + 10 * SIGMA)) for side in (y, x))
         down, across = np.mgrid[rows, columns]
@@ -73,12 +81,22 @@ def scene(folder: Path, size: tuple[int, int], seed: int) -> Scene:
     path = folder / f"canvas{seed}.png"
     cv2.imwrite(str(path), np.rint(image).clip(0, 255).astype(np.uint8))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Scene(path, digest, (wide, high), points)
+    return Scene(path, digest, (wide, high), points, spread)
 
 
-def _places(size: tuple[int, int], canvas: tuple[int, int], random: np.random.Generator) -> Points:
+def _places(
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+    random: np.random.Generator,
+    spread: tuple[float, float],
+) -> Points:
     grid = GRID if size[0] >= size[1] else GRID[::-1]
-    safe = np.array(canvas) / pictures.OVERSCAN - 16 * SIGMA
+    # at the ends of its way a view shows `1 / (times * PASSING)` of the canvas: both the middle of it
+    ends = [
+        2 / (times * timeline.PASSING) - 1 if times > 1 else 1 / pictures.OVERSCAN
+        for times in spread
+    ]
+    safe = np.array(canvas) * np.array(ends) - 16 * SIGMA
     share = np.array(
         [(x, y) for y in np.linspace(0, 1, grid[1]) for x in np.linspace(0, 1, grid[0])]
     )
@@ -140,7 +158,9 @@ def segment(made: Scene, way: str, side: str, seconds: float) -> Segment:
     """Return the segment that moves the canvas one of the ways."""
     frames = round(seconds * FPS)
     kind: timeline.Kind = "picture" if way else "card"
-    motion = timeline.moved(kind, way + side + "00" * 29, frames, fps=FPS, amount=1)
+    motion = timeline.moved(
+        kind, way + side + "00" * 29, frames, fps=FPS, amount=1, spread=made.spread
+    )
     if kind == "card":
         frames = motion.frames
     return Segment(
@@ -196,8 +216,9 @@ def measure(kind: str, shape: str, seconds: float, seed: int) -> list[_parts.Row
     size = FRAME_SIZES[shape]
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        made = scene(Path(name), size, seed)
+        usual = scene(Path(name), size, seed)
         for way, first in WAYS.items():
+            made = scene(Path(name), size, seed + 1, SPREADS[way]) if way in SPREADS else usual
             found = []
             for side in SIDES if first else ("",):
                 part = segment(made, first, side, seconds)

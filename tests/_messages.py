@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from _mutations import Verdict, World, junk, snapshot, spoil
 from _redis import RedisServer
-from _workers import ROOT, Bench
+from _workers import Bench
 from app import errors, pipeline
 from app.celery_app import celery_app, debug_task
 from app.project import STAGE_ORDER
@@ -41,7 +41,6 @@ class Guest(Bench):
         self.url = server.url
         self.environment |= {
             "CELERY_BROKER_URL": server.url,
-            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
             "SPEECH_PROVIDER": "silent",
             "RENDER_SCALE": "0.1",
         }

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -29,6 +30,7 @@ class Fence:
     name: str
 
 
+@cache
 def tokens(page: Path) -> list[Token]:
     return _PARSER.parse(page.read_text(encoding="utf-8"))
 
@@ -67,6 +69,7 @@ def links(page: Path) -> Iterator[str]:
                 yield str(target)
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """Return the names GitHub gives to a page's headings."""
     found = set()

@@ -27,9 +27,9 @@ from typing import Any
 
 import _gemini_answers
 from _gemini import Call, Gemini, environment
-from _workers import ROOT, Bench, until
+from _redis import until
+from _workers import Bench
 from app import prices
-from app.project import Project
 from app.spending import Usage
 
 SCALED = "retries after 0.1, 0.25, 0.5 s (2, 5, 10); a dead child's turns end after 2 s (30)"
@@ -61,15 +61,9 @@ class House(Bench):
     """
 
     def __init__(self, folder: Path, server: Gemini, **settings: str) -> None:
-        super().__init__(folder)
+        super().__init__(folder, **{**SETTINGS, **environment(server), **settings})
         self.server = server
         server.answers = written
-        self.environment |= {
-            **SETTINGS,
-            **environment(server),
-            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
-            **settings,
-        }
         self.at_once = int(self.environment["GEMINI_AT_ONCE"])
         self._made = 0
         self.codes: dict[int, int] = {}
@@ -79,22 +73,9 @@ class House(Bench):
         codes = list(range(self._made, self._made + count))
         self._made += count
         specs = [{"topic": f"{word(c)} rivers", "length": LENGTH, **spec} for c in codes]
-        numbers = self.call(f"tell([create_project(s).id for s in {specs!r}])", seconds=300)
-        self.codes |= dict(zip(map(int, numbers), codes, strict=True))
-        return [int(number) for number in numbers]
-
-    def start(self, numbers: list[int], **how: Any) -> None:
-        """Start projects, as users do."""
-        self.call(f"for n in {numbers}: start(n, **{how!r})", seconds=300)
-
-    def project(self, number: int) -> Project:
-        return Project(self.data / f"projects/{number}", number)
-
-    def state(self, number: int) -> dict[str, Any]:
-        """Return a project's state as it stands in its file."""
-        path = self.data / f"projects/{number}/project_state.json"
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
+        numbers = self.make(specs)
+        self.codes |= dict(zip(numbers, codes, strict=True))
+        return numbers
 
     def ended(self, numbers: list[int], seconds: float) -> dict[int, str]:
         """Wait until all have ended; return how."""

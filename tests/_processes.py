@@ -1,7 +1,8 @@
-"""Several real processes that start their work at the same moment."""
+"""Several real processes that start their work at the same moment, and whether one still lives."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,8 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+
+import psutil
 
 _FORK = multiprocessing.get_context("fork")
 
@@ -62,4 +65,11 @@ def killed(work: Callable[[], object]) -> bool:
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True
     assert os.WEXITSTATUS(status) == 0, "the child failed; its traceback is above"
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that only waits to be reaped does not."""
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     return False

@@ -16,7 +16,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from _publish_films import topic
-from _workers import ROOT, Bench, until
+from _redis import until
+from _workers import QUEUES, Bench
 from _youtube import Video, YouTube, environment, video_bytes
-from app.project import Project
 
 SCALED = "retries after 0.1, 0.25, 0.5 s (2, 5, 10); polls and look-ups every 0.1 s (2-40), for 2 s (120)"
 """What `_publish_app` and `SETTINGS` cut short."""
@@ -59,49 +58,29 @@ class House(Bench):
     """
 
     def __init__(self, folder: Path, server: YouTube, **settings: str) -> None:
-        super().__init__(folder)
+        self.keys = folder / "keys"
+        self.clock = folder / "clock"
+        where = {"CLIENT_IMPORT": "_publish_app", "PUBLISH_CLOCK": str(self.clock)}
+        super().__init__(
+            folder, **{**SETTINGS, **environment(server, self.keys), **where, **settings}
+        )
         self.server = server
         self.deaths = 0
         self._by_name: dict[str, subprocess.Popen[bytes]] = {}
         self._concurrency = 1
-        self.keys = folder / "keys"
-        self.clock = folder / "clock"
-        self.environment |= {
-            **SETTINGS,
-            **environment(server, self.keys),
-            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
-            "CLIENT_IMPORT": "_publish_app",
-            "PUBLISH_CLOCK": str(self.clock),
-            **settings,
-        }
 
     # -- workers ---------------------------------------------------------------------------------
 
     def staff(self, workers: int, concurrency: int) -> None:
         """Start workers and wait until all take tasks."""
         self._concurrency = concurrency
-        for number in range(workers):
-            self._spawn(f"w{number}")
-        logs = [self.folder / f"worker-w{number}.log" for number in range(workers)]
-        until(lambda: all("ready." in log.read_text() for log in logs), 60, "the workers ready")
+        names = [f"w{number}" for number in range(workers)]
+        for name in names:
+            self._spawn(name)
+        until(lambda: all("ready." in self.log(n) for n in names), 60, "the workers ready")
 
     def _spawn(self, name: str) -> None:
-        command = [
-            *(sys.executable, "-m", "celery", "-A", "_publish_app", "worker", "-E"),
-            *("-Q", "video_generation,batch_processing,maintenance", "-c", str(self._concurrency)),
-            *("-n", f"{name}@publish", "--without-mingle", "--without-gossip"),
-            f"--loglevel={self.environment.get('LOG_LEVEL', 'INFO').lower()}",
-        ]
-        with (self.folder / f"worker-{name}.log").open("ab") as log:
-            worker = subprocess.Popen(
-                command,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._by_name[name] = worker
-        self.workers.append(worker)
+        self._by_name[name] = self.spawn_worker(name, QUEUES, self._concurrency, "_publish_app")
 
     def tend(self) -> None:
         """Start anew every worker that has died."""
@@ -124,24 +103,6 @@ class House(Bench):
         self.kill_worker(self._by_name[names[number % len(names)]])
 
     # -- projects --------------------------------------------------------------------------------
-
-    def create(self, specs: list[dict[str, Any]]) -> list[int]:
-        """Make projects; return their numbers."""
-        made = self.call(f"tell([create_project(s).id for s in {specs!r}])", seconds=300)
-        return [int(number) for number in made]
-
-    def start(self, numbers: list[int]) -> None:
-        """Start projects, as users do."""
-        self.call(f"for n in {numbers}: start(n)", seconds=300)
-
-    def project(self, number: int) -> Project:
-        return Project(self.data / f"projects/{number}", number)
-
-    def state(self, number: int) -> dict[str, Any]:
-        """Return a project's state as it stands in its file."""
-        path = self.data / f"projects/{number}/project_state.json"
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
 
     def error(self, number: int) -> dict[str, Any]:
         """Return what the upload stage failed with; empty where it did not."""
@@ -303,7 +264,7 @@ class Mixes:
         sizes = [self.random.randrange(100_000, largest) for _ in range(count)]
         lists = [f"List {n % playlists}" for n in range(count)]
         specs = [{"topic": topic(s), "playlist": p} for s, p in zip(sizes, lists, strict=True)]
-        numbers = made.create(specs)
+        numbers = made.make(specs)
         self.sizes = dict(zip(numbers, sizes, strict=True))
         self.lists = dict(zip(numbers, lists, strict=True))
         self.plans = {n: Plan.of(seed, n, size) for n, size in self.sizes.items()}

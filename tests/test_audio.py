@@ -152,6 +152,14 @@ def test_music_that_is_long_enough_is_only_cut(tmp_path: Path) -> None:
     assert np.abs(load(tmp_path / "out.wav") - song[: 3 * RATE]).max() < 1e-3
 
 
+def test_sides_that_cancel_each_other_are_heard_from_one_loudspeaker(tmp_path: Path) -> None:
+    song = burst(4.0, 220) * np.array([1, -1])
+    tracks.loop(save(tmp_path / "song.wav", song, RATE), 3 * RATE, tmp_path / "out.wav")
+    out = load(tmp_path / "out.wav")
+    assert np.abs(out[:, 0] - out[:, 1]).max() < 1e-3
+    assert np.abs(out).max() > 0.25
+
+
 # --- the whole mix
 
 

@@ -16,8 +16,8 @@ import pytest
 import redis
 from celery.result import AsyncResult
 
-from _redis import RedisServer
-from _workers import ROOT, Bench, bench, until
+from _redis import RedisServer, until
+from _workers import Bench, bench
 from app import batch, disk, progress, settings
 from app.celery_app import celery_app
 from app.models import ErrorFact
@@ -264,7 +264,6 @@ def idle(
     @contextlib.contextmanager
     def house() -> Iterator[Bench]:
         with bench(folder) as made:
-            made.environment["PYTHONPATH"] += f":{ROOT / 'tests'}"
             made.environment["IDLE_PLAN"] = str(folder / "plan.json")
             tell_plan(made, plan or {})
             yield made

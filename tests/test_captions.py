@@ -88,6 +88,12 @@ def test_lines_break_where_a_reader_would(language: Language, text: str, shape: 
         ("ja", ("晴れた夜には、", "光は41キロ先まで届きます。")),
         ("ja", ("だが、消えた", "灯台だけは許さない。」")),
         ("en", ("Well, nobody knew that the lamp", "had been burning for years.")),
+        ("en", ("So, what should you do?", "First, drink water; then, coffee.")),
+        ("en", ("Water boils at 100 °C (212 °F)", "and freezes at 0 °C (32 °F).")),
+        ("zh-TW", ("但是，海邊的燈塔在黃昏時亮起，", "遠方的船隻慢慢靠岸。")),
+        ("zh-TW", ("科學家發現", "（其實早在1990年代就有人提過）。")),
+        ("zh-TW", ("他問：「你是誰？」", "我說：「我是你的影子。」")),
+        ("ja", ("さて、今日はコーヒーについて", "お話しします。")),
     ],
 )
 def test_a_clause_has_a_line_of_its_own_unless_it_is_a_word(
@@ -151,6 +157,28 @@ def test_marks_cover_their_words(language: Language, text: str) -> None:
     made = {mark.start: cue.lines[mark.line][mark.begin : mark.until]
             for cue in cut(text, language) for mark in cue.marks}  # fmt: skip
     assert made == {word.start: word.text for word in spoken(text, language)}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "units"),
+    [
+        ("zh-TW", "月亮離我們有38萬公里，家人更重要。", "月亮|離我們|有38萬公里|家人|更重要"),
+        ("ja", "だが、灯台だけは許さない。", "だが|灯台だけは|許さない"),
+        ("en", "Two words.", "Two|words"),
+    ],
+)
+def test_what_karaoke_lights_is_a_phrase_and_never_a_character_of_one(
+    language: Language, text: str, units: str
+) -> None:
+    words = [
+        Word(text=m[0], start=n / 5, end=n / 5 + 0.2, span=m.span())
+        for n, m in enumerate(re.finditer(r"[0-9]+|[A-Za-z]+|\w", text))
+    ]
+    (cue,) = captions.cut(text, words, len(words) / 5, language=language, size=WIDE)
+    lit = captions.grouped(cue, language)
+    assert [lit.lines[m.line][m.begin : m.until] for m in lit.marks] == units.split("|")
+    assert (lit.marks[0].start, lit.marks[-1].end) == (cue.marks[0].start, cue.marks[-1].end)
+    assert all(a.end == pytest.approx(b.start) for a, b in itertools.pairwise(lit.marks))
 
 
 def test_cues_of_a_sentence_are_of_like_length() -> None:

@@ -194,6 +194,37 @@ def test_a_card_asked_for_is_tried_first_and_a_statement_stands_in() -> None:
     assert choose.choose(told(text, wanted="number")).design == "statement"
 
 
+@pytest.mark.parametrize(
+    ("text", "design"),
+    [
+        ("大海原諒很多事。", "title"),
+        ("「大海原諒很多事，卻從不原諒一座沒有亮的燈塔。」", "quote"),
+        ("全台灣一年要喝掉 4 億杯茶。", "number"),
+        ("要帶：\n\n水\n\n外套", "list"),
+        ("謝謝收看，我們下次見。", "title"),
+    ],
+)
+def test_an_only_scene_has_the_card_of_its_words_or_the_title(text: str, design: CardKind) -> None:
+    assert choose.choose(told(text, "zh-TW", place="only")).design == design
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "“Where are you going today?” asked Ann. “To the sea and further on,” said Ben.",
+        f"“{LONG['en'] * 4}” said Ann.",
+        "Short.",
+        LONG["en"] * 6,
+    ],
+)
+def test_a_quote_card_that_is_asked_for_is_drawn(text: str) -> None:
+    for place in ("first", "only", "middle"):
+        for size in SHAPES.values():
+            page = Page(size, styles.load("pop"), "en")
+            shown = choose.settled(told(text, wanted="quote", place=place), page)
+            assert (shown.design, bool(shown.text)) == ("quote", True)
+
+
 def test_a_card_shows_little_of_what_is_said() -> None:
     long = told(f"{LONG['en'] * 2} It was late.")
     assert choose.choose(long).text == "It was late"
@@ -371,6 +402,27 @@ def test_a_point_appears_as_its_sentence_begins(tmp_path: Path) -> None:
     facts = segment.facts()
     assert facts["steps"] == [[str(n) * 64, frame] for n, frame in enumerate(starts, 1)]
     assert "steps" not in replace(segment, steps=()).facts()
+
+
+def test_a_point_that_follows_at_once_does_not_end_the_fade_of_the_one_before(
+    tmp_path: Path,
+) -> None:
+    size, style = (64, 64), replace(styles.load("paper"), motion=0.0)
+    tones = (40, 120, 200)
+    stills = [tmp_path / f"{tone}.png" for tone in tones]
+    for tone, path in zip(tones, stills, strict=True):
+        Image.new("RGB", pictures.canvas(size), (tone,) * 3).save(path)
+    take = timeline.Take("One.", tmp_path / "x.wav", speech("One."))
+    steps = ((stills[1], "1" * 64, 0), (stills[2], "2" * 64, 0))
+    scene = timeline.SceneTake("s", stills[0], "0" * 64, "card", (take,), steps)
+    made = timeline.plan([scene], fps=30, size=size, style=style, language="en").segments[0]
+    at = [replace(step, frame=frame) for step, frame in zip(made.steps, (5, 8), strict=True)]
+    close = replace(made, steps=tuple(at))
+    drawn = Compositor(close, size=size, style=style, language="en", captions=False)
+    light = [int(np.frombuffer(frame, np.uint8)[0]) for frame in drawn.frames()][:25]
+    assert light[0] < light[7] < light[20]
+    assert max(after - before for before, after in itertools.pairwise(light)) < 30
+    assert light == sorted(light)
 
 
 def test_a_step_that_is_gone_is_told(tmp_path: Path) -> None:

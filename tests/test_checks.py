@@ -14,11 +14,13 @@ from _films import Film
 from app import settings
 from app.errors import MediaError
 from app.media import checks, thumbnail
+from app.media.captions import Cue, Painter
 from app.media.cards.sheet import Placed, Sheet
 from app.media.checks import Meant, Row, ink, poster, words
 from app.media.checks.motion import Jitter
+from app.media.checks.pauses import Pauses
 from app.media.checks.sound import Ear
-from app.media.compositor import Compositor, Frame
+from app.media.compositor import Compositor, Frame, Overlay
 from app.media.lettering import Run
 from app.media.timeline import Motion, Pose, Segment
 
@@ -86,7 +88,12 @@ def test_the_quick_check_says_the_same_of_a_film_not_decoded(film: Film) -> None
         ("volume=24dB", {"loudness", "true peak", "clipping"}),
         ("volume=0:enable='between(t,2.5,2.62)'", {"digital zero"}),
         ("volume=0:enable='between(t,3,5.2)'", {"digital zero", "sentences heard"}),
+        ("volume=0:enable='between(t,2.5,2.54)'", {"digital zero"}),
         ("adelay=200:all=1", {"voice against its captions", "sound and picture end together"}),
+        ("adelay=40:all=1", {"voice against its captions", "sound and picture end together"}),
+        ("pan=stereo|c0=0*c0|c1=c1", {"left side against right"}),
+        ("pan=stereo|c0=c0|c1=-1*c1", {"lost on one loudspeaker", "sentences heard"}),
+        ("pan=mono|c0=c0,aresample=44100", {"format of the sound"}),
     ],
 )
 def test_faults_of_the_sound_are_found(
@@ -94,7 +101,8 @@ def test_faults_of_the_sound_are_found(
 ) -> None:
     path = _films.resounded(film, tmp_path, filters)
     found = failed(path, film.meant, "sound", "offset", "picture")
-    assert names <= set(found) <= {*names, "true peak", "digital zero", "loudness"}
+    secondary = {"true peak", "digital zero", "loudness", "clicks between sentences"}
+    assert names <= set(found) <= {*names, *secondary, "silence where sound is due"}
 
 
 @whole_film
@@ -129,10 +137,56 @@ def test_a_sound_that_is_cut_off_is_found(film: Film, tmp_path: Path) -> None:
 
 @whole_film
 def test_black_frames_are_found(film: Film, tmp_path: Path) -> None:
-    black = "drawbox=color=black:t=fill:enable='between(n,60,66)'"
+    black = "drawbox=color=black:t=fill:enable='eq(n,60)'"
     found = failed(_films.repainted(film, tmp_path, black), film.meant, "picture")
-    assert found["black"].value == pytest.approx(7 / 30, abs=0.01)
+    assert found["black"].value == pytest.approx(1 / 30, abs=0.01)
     assert "0:02.0, in scene s0" in found["black"].says
+
+
+@whole_film
+@pytest.mark.parametrize(
+    "filters",
+    [
+        "drawbox=color=white:t=fill:enable='eq(n,60)'",
+        "hue=h=90:enable='between(n,50,60)'",
+        "eq=brightness=-0.1",
+    ],
+)
+def test_frames_unlike_their_pictures_are_found(film: Film, tmp_path: Path, filters: str) -> None:
+    found = failed(_films.repainted(film, tmp_path, filters), film.meant, "picture")
+    assert set(found) == {"frames against their pictures"}
+    assert film.meant.plan.size == _films.SIZE
+
+
+@whole_film
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("-vf", "scale=320:180"), "size of a frame"),
+        (("-vf", "setsar=4/3"), "size of a frame"),
+        (("-vf", "setparams=colorspace=smpte170m", "-colorspace", "smpte170m"), "format"),
+        (("-pix_fmt", "yuv444p", "-profile:v", "high444"), "format"),
+    ],
+)
+def test_pictures_of_another_form_are_found(
+    film: Film, tmp_path: Path, options: tuple[str, ...], name: str
+) -> None:
+    path = tmp_path / "form.mp4"
+    kept = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "copy", "-movflags", "+faststart")
+    _films.ffmpeg.run(["-i", film.path, *kept, *options, path])
+    assert set(failed(path, film.meant, "picture")) == {name}
+
+
+@whole_film
+def test_a_damaged_film_is_found_and_one_without_sound_refused(film: Film, tmp_path: Path) -> None:
+    path, data = tmp_path / "damaged.mp4", bytearray(film.path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(byte ^ 90 for byte in data[middle : middle + 3000])
+    path.write_bytes(data)
+    assert "damaged places" in failed(path, film.meant, "picture")
+    _films.ffmpeg.run(["-i", film.path, "-an", "-c", "copy", tmp_path / "mute.mp4"])
+    with pytest.raises(MediaError, match="has no sound"):
+        checks.film(tmp_path / "mute.mp4", film.meant)
 
 
 @dataclass(frozen=True)
@@ -229,7 +283,11 @@ def test_a_thumbnail_nobody_can_read_is_found(meant: Meant, tmp_path: Path) -> N
     assert {row.verdict for row in good} == {"pass"}
     faint = replace(facts, contrast=3.9, letter=5.0, lines=4)
     bad = poster.rows(replace(meant, thumbnail=(path, faint)))
-    assert [row.verdict for row in bad] == ["pass", "fail", "warn", "fail", "pass"]
+    assert [row.verdict for row in bad] == ["pass", "pass", "fail", "warn", "fail", "pass"]
+    altered = poster.rows(replace(meant, thumbnail=(path, None), altered=True))
+    assert [row.verdict for row in altered] == ["pass", "fail"]
+    path.unlink()
+    assert poster.rows(replace(meant, thumbnail=(path, facts)))[0].value == "missing"
 
 
 def test_captions_over_the_words_of_a_card_are_found(meant: Meant) -> None:
@@ -263,6 +321,45 @@ def test_holes_and_clipping_are_found_across_blocks(meant: Meant) -> None:
     assert "0:01.0" in rows["digital zero"].says
 
 
+def test_strokes_too_thin_to_be_solid_are_not_taken_for_what_is_behind(meant: Meant) -> None:
+    size = (270, 270)
+    plan = replace(meant.plan, size=size)
+    look = ink.Ink(replace(meant, plan=plan, language="zh-TW", burnt=False))
+    painter = Painter(style=meant.style, language="zh-TW", size=size)
+    drawn = painter.raster(Cue(0, 1, ("遠方的船慢慢靠岸。",), ()), 0.5)
+    frame = Frame(size)
+    for plane, level in zip(frame.planes, (200, 128, 128), strict=True):
+        plane[:] = level
+    Overlay(drawn).onto(frame)
+    assert look._stands_out(drawn, frame) > 4.5
+
+
+def _between(meant: Meant, music: float, click: float) -> dict[str, Row]:
+    """Hear three sentences with pauses of 0.6 s, `music` dB of noise, and a click in a pause."""
+    first = meant.plan.voice[0][0]
+    voice = tuple((first, n * 124_800 + 4800) for n in range(4))
+    random = np.random.default_rng(3)
+    sound = random.standard_normal((500_000, 2)) * 32768 * 10 ** (music / 20)
+    sound[110_000:110_030] += click * 32768
+    heard = Pauses(replace(meant, music=True, plan=replace(meant.plan, voice=voice)))
+    for block in np.array_split(
+        sound.clip(-32768, 32767).astype(np.int16), [48_000 * n for n in range(1, 11)]
+    ):
+        heard.hear(block)
+    return {row.name: row for row in heard.rows()}
+
+
+def test_clicks_and_music_that_is_not_held_down_are_found_between_sentences(meant: Meant) -> None:
+    good = _between(meant, -38, 0)
+    assert {row.verdict for row in good.values()} == {"pass"}
+    assert float(good["music between sentences"].value) == pytest.approx(-41, abs=0.5)  # of the sum
+    assert "comes up" in _between(meant, -25, 0)["music between sentences"].says
+    assert "No music" in _between(meant, -66, 0)["music between sentences"].says
+    clicked = _between(meant, -50, 0.2)["clicks between sentences"]
+    assert clicked.verdict == "fail"
+    assert "0:02.3" in clicked.says
+
+
 @whole_film
 def test_type_that_is_hard_to_see_is_found(film: Film, tmp_path: Path) -> None:
     pale = replace(_films.STYLE.captions, text=(130, 125, 120), mark=(130, 125, 120))
@@ -272,7 +369,13 @@ def test_type_that_is_hard_to_see_is_found(film: Film, tmp_path: Path) -> None:
     assert set(found) == {"contrast of captions"}
     bare = tuple(replace(part, cues=()) for part in film.meant.plan.segments)
     path = _films.refilmed(film, tmp_path, replace(film.meant.plan, segments=bare))
-    assert "contrast of captions" in failed(path, film.meant, "text")
+    assert set(failed(path, film.meant, "text")) == {"captions in the picture"}
+    late = tuple(
+        replace(part, cues=tuple(cue.shifted(0.3) for cue in part.cues))
+        for part in film.meant.plan.segments
+    )
+    path = _films.refilmed(film, tmp_path, replace(film.meant.plan, segments=late))
+    assert set(failed(path, film.meant, "text")) == {"captions in the picture"}
     first, *rest = film.meant.plan.cues
     tower = replace(film.meant.plan, cues=(replace(first, lines=("tower",) * 20), *rest))
     assert "captions in the safe area" in failed(path, replace(film.meant, plan=tower), "text")

@@ -2,51 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from _workers import ROOT
+from app import cli, settings
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("CELERY_", "REDIS_"))},
-        "DATA_DIR": str(tmp_path / "data"),
-        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
-        "PYTHONPATH": str(ROOT / "backend"),
-    }
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run commands in this process: a start of Python for each has its price."""
+    monkeypatch.setenv("CELERY_BROKER_URL", NO_REDIS)
+    monkeypatch.chdir(tmp_path)
+    settings.get.cache_clear()
 
-    def call(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=tmp_path,
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def call(*arguments: str) -> Ran:
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        monkeypatch.setattr(sys, "argv", ["reelchain", *arguments])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                cli.main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return Ran(code, out.getvalue(), err.getvalue())
 
     return call
 
 
-def document(ran: subprocess.CompletedProcess[str]) -> Any:
+def started(folder: Path, *arguments: str, **extra: str) -> Ran:
+    """Run a command as a process of its own, as the launcher does."""
+    foreign = ("CELERY_", "REDIS_")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        "CELERY_BROKER_URL": NO_REDIS,
+        "PYTHONPATH": str(ROOT / "backend"),
+        **extra,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def document(ran: Ran) -> Any:
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
 
-def test_help_names_every_command(run: Run) -> None:
-    shown = run("--help").stdout
+def test_help_names_every_command(tmp_path: Path) -> None:
+    shown = started(tmp_path, "--help").stdout
     for command in [
         "demo",
         "make",
@@ -131,12 +165,13 @@ def test_a_story_that_cannot_be_used(run: Run, tmp_path: Path, name: str) -> Non
     assert not list((tmp_path / "data").glob("projects/*")), "a project was left behind"
 
 
-@pytest.mark.slow
 def test_words_are_said_as_the_options_and_the_file_have_it(run: Run, tmp_path: Path) -> None:
     text = "---\npronunciations: {FFmpeg: eff eff em peg, GIF: jiff}\n---\nFFmpeg makes a GIF.\n"
     (tmp_path / "s.md").write_text(text)
     ran = run("new", "s.md", "--say", "GIF=ghif", "--say", "k = v", "--framing", "blur", "--json")
     assert ran.returncode == 0, ran.stderr
+    assert "faster than one reads" not in ran.stderr
+    assert "at most 1.35" in run("new", "s.md", "--speed", "1.6").stderr
     state = json.loads((tmp_path / "data/projects/1/project_state.json").read_text())
     assert state["spec"]["pronunciations"] == {"FFmpeg": "eff eff em peg", "GIF": "ghif", "k": "v"}
     assert state["spec"]["framing"] == "blur"
@@ -175,16 +210,16 @@ def test_a_wrong_option(run: Run, arguments: list[str], code: str) -> None:
     assert code in ran.stderr
 
 
-def test_a_wrong_setting_stops_the_start_with_the_allowed_values(run: Run) -> None:
-    ran = run("ls", X264_PRESET="warp")
+def test_a_wrong_setting_stops_the_start_with_the_allowed_values(tmp_path: Path) -> None:
+    ran = started(tmp_path, "ls", X264_PRESET="warp")
     assert ran.returncode == 2
     assert "X264_PRESET" in ran.stderr
     assert "veryfast" in ran.stderr
 
 
-def test_a_redis_that_does_not_answer_is_said_in_one_sentence(run: Run) -> None:
+def test_a_redis_that_does_not_answer_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
     document(run("new", "Bees", "--json"))
-    ran = run("run", "1", CELERY_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
+    ran = started(tmp_path, "run", "1", CELERY_BROKER_URL="redis://:hunter2@127.0.0.1:1/0")
     assert ran.returncode == 9, ran.stderr
     assert "redis_unreachable" in ran.stderr
     assert "hunter2" not in ran.stderr + ran.stdout

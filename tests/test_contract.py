@@ -113,7 +113,7 @@ def test_every_stage_task_runs_alone(house: Bench) -> None:
     result = house.call(f"tell(generate_script_task.delay(project_id={number}).get(timeout=60))")
     assert result["stage"] == "script_generation"
     assert result["video"] is None
-    state = json.loads((house.data / f"projects/{number}/project_state.json").read_text())
+    state = house.state(number)
     assert state["status"] == "pending"
     assert state["run"]["stages"] == ["script_generation"]
     result = house.call(f"tell(generate_assets_task.delay(project_id={number}).get(timeout=60))")

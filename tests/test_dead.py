@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from _processes import in_processes
-from _workers import Bench, bench, until
+from _redis import until
+from _workers import Bench, bench
 from app import cli, dead, pipeline, records, settings
 from app.errors import InputError, NotFoundError, ReelchainError
 from app.models import ErrorFact, Stage
@@ -380,7 +380,6 @@ def test_tasks_shows_the_figures() -> None:
 @pytest.fixture
 def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     with bench(tmp_path) as made:
-        made.environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
         made.environment["SPEECH_PROVIDER"] = "silent"
         made.environment["LIVES_PLAN"] = str(tmp_path / "plan")
         made.start_worker(app="_lives_app")

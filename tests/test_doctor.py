@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from _redis import begin, free_port, until
 from app import embedded, records, settings
 from app.doctor import Check
 from app.doctor import machine as doctor
@@ -28,8 +27,7 @@ def data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Settings at their defaults, but for a data folder and a default address of our own."""
     for name in settings.Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setattr(settings, "DEFAULT_REDIS", ("localhost", port, 0))
     monkeypatch.setenv("REDIS_PORT", str(port))
     monkeypatch.setenv("DATA_DIR", str(data_dir))
@@ -162,22 +160,8 @@ def test_a_redis_of_the_users_own_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = settings.get().redis_port
-    program = [
-        str(server.program().path),
-        "--port",
-        str(port),
-        "--dir",
-        str(tmp_path),
-        "--save",
-        "",
-    ]
-    with subprocess.Popen(
-        [*program, "--maxmemory-policy", "allkeys-lru"], stdout=subprocess.DEVNULL, env={}
-    ) as redis:
-        deadline = time.monotonic() + 10
-        while server.probe("127.0.0.1", port) != "redis":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    with begin(tmp_path, port, "--maxmemory-policy", "allkeys-lru") as redis:
+        until(lambda: server.probe("127.0.0.1", port) == "redis")
         try:
             found = one(doctor._redis)
             assert found.status == "warn"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any
 import psutil
 import pytest
 
+from _processes import alive
+from _redis import begin, free_port, until
 from app import embedded, settings
 from app.embedded import child, record, server
 from app.embedded.supervisor import Supervisor
@@ -45,29 +47,6 @@ def nap(seconds):
     time.sleep(seconds)
     return "rested"
 """
-
-
-def until(done: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Wait for a condition; fail by name if it does not come true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := done():
-            return found
-        time.sleep(0.02)
-    pytest.fail(f"not within {seconds} s: {what}")
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def ours(folder: Path) -> list[psutil.Process]:
@@ -223,7 +202,7 @@ def test_a_killed_redis_or_worker_comes_back_with_its_data(shared: Path) -> None
     url = embedded.ensure(app=APP)
     _ask("RPUSH", "kept", "one")
     # while it waits for a slow disk, Redis answers before it has written
-    until(lambda: "aof_buffer_length:0\r" in str(_ask("INFO", "persistence")), "it is written")
+    until(lambda: "aof_buffer_length:0\r" in str(_ask("INFO", "persistence")), 20, "it is written")
     before = embedded.status()
     os.kill(before["redis"]["pid"], signal.SIGKILL)
     os.kill(before["workers"]["batch"], signal.SIGKILL)
@@ -234,13 +213,13 @@ def test_a_killed_redis_or_worker_comes_back_with_its_data(shared: Path) -> None
             "batch"
         ] not in {None, before["workers"]["batch"]}
 
-    until(back, "both are started again")
+    until(back, 20, "both are started again")
     assert embedded.address() == url
     until(
         lambda: server.probe("127.0.0.1", record.read(record.run_dir())["port"]) == "password",
-        "Redis answers",
+        what="Redis answers",
     )
-    until(_loaded, "Redis has read its data again")
+    until(_loaded, 20, "Redis has read its data again")
     assert _ask("LRANGE", "kept", "0", "-1") == ["one"]
     assert _application(url).send_task("nap", [0]).get(timeout=30) == "rested"
 
@@ -253,7 +232,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_goes_on_there(shared:
     everyone = ours(shared)
     assert len(everyone) >= 5
     os.kill(embedded.status()["pid"], signal.SIGKILL)
-    until(lambda: not ours(shared), "Redis, workers and their children are gone", 5)
+    until(lambda: not ours(shared), 5, "Redis, workers and their children are gone")
     assert not embedded.status()["running"]
     assert embedded.address() == settings.get().redis_url
 
@@ -282,7 +261,7 @@ def test_it_ends_after_the_last_client_but_not_while_work_is_left(shared: Path) 
     assert alive(supervisor), "it ended with work in hand"
     assert queued.get(timeout=20) == "rested"
     _gone(supervisor, 10)
-    until(lambda: not ours(shared), "all of it is gone", 5)
+    until(lambda: not ours(shared), 5, "all of it is gone")
     assert embedded.status()["phase"] == "ended"
 
 
@@ -353,27 +332,16 @@ def test_up_listens_where_settings_say_and_ends_with_its_owner(data: Path) -> No
         with pytest.raises(ServiceError, match="up already"):
             embedded.serve()
         first.kill()
-    until(lambda: not ours(data), "all of it is gone", 15)
+    until(lambda: not ours(data), 15, "all of it is gone")
 
 
 @pytest.mark.acceptance
 @pytest.mark.redis
 def test_up_uses_a_redis_that_is_there_and_ctrl_c_leaves_it(data: Path, tmp_path: Path) -> None:
     port = settings.get().redis_port
-    program = [
-        str(server.program().path),
-        "--port",
-        str(port),
-        "--dir",
-        str(tmp_path),
-        "--save",
-        "",
-    ]
     code = f"embedded.serve(lambda said: print(said, flush=True), app={APP!r})"
-    with subprocess.Popen(
-        [*program, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL, env={}
-    ) as redis:
-        until(lambda: server.probe("127.0.0.1", port) == "redis", "the user's Redis answers")
+    with begin(tmp_path, port, env={}) as redis:
+        until(lambda: server.probe("127.0.0.1", port) == "redis", 20, "the user's Redis answers")
         assert embedded.ensure(app=APP) == settings.get().redis_url
         assert not embedded.status()["running"]
         with client(code) as up:
@@ -565,9 +533,9 @@ def test_a_client_counts_until_it_dies_and_its_forks_do_not(data: Path) -> None:
         assert not record.deserted(folder)
         other.kill()
         other.wait()
-        until(lambda: record.deserted(folder), "only the fork is left")
+        until(lambda: record.deserted(folder), 20, "only the fork is left")
         assert alive(fork)
-    until(lambda: not alive(fork), "the fork ends with its input")
+    until(lambda: not alive(fork), 20, "the fork ends with its input")
 
 
 def test_many_clients_at_once(data: Path) -> None:
@@ -623,7 +591,7 @@ def test_what_ends_is_started_again_later_and_later(tmp_path: Path) -> None:
     kept.start()
     pauses = []
     for _ in range(3):
-        until(lambda: kept.pid is None, "it has ended")
+        until(lambda: kept.pid is None, 20, "it has ended")
         assert kept.mend()
         pauses.append(kept.due - time.monotonic())
         assert not kept.mend(), "it was started before its pause was over"
@@ -647,7 +615,7 @@ def test_a_guard_kills_its_program_when_its_parent_is_gone() -> None:
         assert parent.stdout is not None
         program = int(parent.stdout.readline())
         parent.kill()
-    until(lambda: not alive(program), "the program is gone", 5)
+    until(lambda: not alive(program), 5, "the program is gone")
 
 
 def test_a_guard_passes_signals_on_and_returns_the_exit_code() -> None:

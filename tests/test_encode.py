@@ -333,7 +333,7 @@ def test_the_same_segment_gives_the_same_file(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported_and_may_stop_the_work(tmp_path: Path) -> None:
-    part = segment(tmp_path, photograph(0), frames=90)
+    part = segment(tmp_path, photograph(0), frames=45)
     seen: list[float] = []
     encode.segment(part, tmp_path / "a", **LOOK, captions=True, report=seen.append)  # type: ignore[arg-type]
     assert seen == sorted(seen)
@@ -400,7 +400,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         return most
 
     peak(30)
-    assert peak(600) < 1.1 * peak(60)
+    assert peak(300) < 1.1 * peak(60)
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.media import faces, interest, pictures, styles, timeline
+from app.media import faces, framing, interest, pictures, styles, timeline
 from app.media.faces import Region
+from app.media.framing import Plan
 
 FACE = Path(__file__).with_name("face.jpg")
 """280 × 280 pixels of a portrait by NASA, in the public domain; see THIRD_PARTY.md."""
@@ -43,8 +44,9 @@ def test_a_face_is_found_whole_with_its_head() -> None:
     (found,) = faces.found(image)
     assert found.left < (true.left + true.right) / 2 < found.right
     assert found.top < (true.top + true.bottom) / 2 < found.bottom
-    assert true.within(faces.head(found))
-    assert faces.head(found).width < 2.2 * true.width
+    (head,) = faces.heads(image)
+    assert true.within(head)
+    assert head.width < 2.2 * true.width
 
 
 def test_mirrored_dim_and_grey_faces_are_found() -> None:
@@ -57,6 +59,24 @@ def test_mirrored_dim_and_grey_faces_are_found() -> None:
         photo.convert("CMYK"),
     )
     assert [len(faces.found(kind)) for kind in kinds] == [1, 1, 1, 1]
+
+
+def test_tilted_small_and_half_hidden_faces_are_found() -> None:
+    with Image.open(FACE) as opened:
+        photo = opened.convert("RGB")
+    masked, shaded = photo.copy(), photo.copy()
+    masked.paste((200, 220, 230), (84, 129, 196, 174))
+    shaded.paste((10, 10, 10), (95, 90, 185, 109))
+    small, _ = placed((1200, 800), (0.9, 0.8), 200)
+    tilted = (photo.rotate(angle, fillcolor=(90, 90, 90)) for angle in (-60, -30, 30, 60))
+    assert [len(faces.found(one)) for one in (masked, shaded, small, *tilted)] == [1] * 7
+
+
+def test_the_hair_of_a_head_that_lies_is_on_its_side() -> None:
+    with Image.open(FACE) as opened:
+        lying = opened.convert("RGB").transpose(Image.Transpose.ROTATE_90)
+    (face,), (head,) = faces.found(lying), faces.heads(lying)
+    assert face.left - head.left > 1.5 * (head.right - face.right)
 
 
 def test_nobody_is_seen_where_nobody_is() -> None:
@@ -73,18 +93,23 @@ def test_nobody_is_seen_where_nobody_is() -> None:
 
 def test_tiny_pictures_have_no_faces() -> None:
     assert faces.found(Image.new("RGB", (3, 900))) == ()
+    assert faces.heads(Image.new("RGB", (1, 1))) == ()
 
 
-def views(segment_keep: Region | None, frames: int) -> list[Region]:
+def views(plan: Plan, frames: int) -> list[Region]:
     """What is seen of a canvas in every frame, over all ways there are to move."""
+    wide, high = plan.spread
     seen = []
     for number in range(24):
         sha = hashlib.sha256(bytes([number])).hexdigest()
-        motion = timeline.moved("picture", sha, frames, fps=30, amount=1.0, keep=segment_keep)
+        motion = timeline.moved(
+            "picture", sha, frames, fps=30, amount=1.0, keep=plan.keep, spread=plan.spread
+        )
         for frame in range(0, frames + 1, 3):
             pose = motion.at(frame)
-            half = 0.5 / pose.zoom
-            seen.append(Region(pose.x - half, pose.y - half, pose.x + half, pose.y + half))
+            half, tall = 0.5 / pose.zoom, 0.5 * wide / (high * pose.zoom)
+            seen.append(Region(pose.x - half, pose.y - tall, pose.x + half, pose.y + tall))
+            assert seen[-1].within(faces.WHOLE, 1e-9)
     return seen
 
 
@@ -99,28 +124,41 @@ def test_no_face_is_cut_in_any_frame_whatever_the_shape(
         image.save(tmp_path / "p.png")
         plan = pictures.prepare(tmp_path / "p.png", tmp_path / "s.png", size=size, style=PAPER)
         ways.add(plan.way)
-        if plan.way != "crop":
+        if plan.way not in ("crop", "part"):
             continue
         assert true.within(plan.window, 1e-3)
-        seen = true.seen_from(plan.window)
+        seen = true.seen_from(plan.window).placed(plan.box)
         assert plan.keep is not None
         assert seen.within(plan.keep, 0.01)
-        assert all(seen.within(view, 0.002) for view in views(plan.keep, 90))
+        assert all(seen.within(view, 0.002) for view in views(plan, 90))
     assert "crop" in ways
 
 
-def test_a_face_that_a_crop_would_cut_is_shown_whole(tmp_path: Path) -> None:
+def test_where_a_crop_would_cut_a_face_less_is_cut_off(tmp_path: Path) -> None:
     image = Image.new("RGB", (1000, 1000), (90, 100, 120))
     for at in (0, 1):
         part, _ = placed((1000, 500), (0.5, at), 330)
         image.paste(part, (0, 500 * at))
     image.save(tmp_path / "p.png")
     assert len(faces.found(image)) == 2
-    for framing in ("auto", "crop"):
+    for asked in ("auto", "crop"):
         plan = pictures.prepare(
-            tmp_path / "p.png", tmp_path / "s.png", size=(480, 270), style=PAPER, framing=framing
+            tmp_path / "p.png", tmp_path / "s.png", size=(480, 270), style=PAPER, framing=asked
         )
-        assert plan.way == "blur"
+        assert plan.way == "part"
+        assert len(plan.people) == 2
+        assert all(head.within(plan.window) for head in plan.people)
+
+
+def test_a_face_is_not_blown_up_to_the_frame() -> None:
+    portrait, _ = placed((800, 1600), (0.5, 0.1), 540)
+    canvas = pictures.canvas((960, 540))
+    plan = framing.plan(portrait, canvas, framing="auto", zone=PAPER.captions.zone)
+    (head,) = plan.people
+    assert plan.way == "part"
+    assert head.seen_from(plan.window).height <= 0.6
+    asked = framing.plan(portrait, canvas, framing="crop", zone=PAPER.captions.zone)
+    assert asked.way == "crop"
 
 
 def test_a_face_is_kept_from_under_the_captions(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from _processes import alive
+from _redis import until
 from app import settings
 from app.errors import DiskError, MediaError
-from app.media import ffmpeg
+from app.media import _child, _facts, ffmpeg
 
 pytestmark = pytest.mark.ffmpeg
 
@@ -26,7 +28,7 @@ ENDLESS = ("-re", "-f", "lavfi", "-i", "testsrc2=s=64x36:r=30", "-f", "null", "-
 
 
 def forget() -> None:
-    for cached in (settings.get, ffmpeg.describe, ffmpeg._setpriv):
+    for cached in (settings.get, ffmpeg.describe, _child.setpriv):
         cached.cache_clear()
 
 
@@ -41,20 +43,6 @@ def fresh() -> Iterator[None]:
 def media_processes() -> list[psutil.Process]:
     found = psutil.Process().children(recursive=True)
     return [child for child in found if alive(child.pid) and "valkey" not in child.name()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_for(true: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def program(path: Path, script: str) -> Path:
@@ -239,9 +227,9 @@ def test_an_exception_while_it_is_fed_ends_it() -> None:
 
 PARENT = """
 import sys
-from app.media import ffmpeg
+from app.media import _child, ffmpeg
 if "python" in sys.argv:
-    ffmpeg._setpriv = lambda: None
+    _child.setpriv = lambda: None
 ffmpeg.run({args!r}, report=lambda done: print("alive", flush=True), duration=60)
 """
 
@@ -249,7 +237,7 @@ ffmpeg.run({args!r}, report=lambda done: print("alive", flush=True), duration=60
 @pytest.mark.skipif(sys.platform != "linux", reason="a parent-death signal is Linux's")
 @pytest.mark.parametrize("leash", ["setpriv", "python"])
 def test_kill_9_of_the_parent_ends_ffmpeg(leash: str) -> None:
-    if leash == "setpriv" and ffmpeg._setpriv() is None:
+    if leash == "setpriv" and _child.setpriv() is None:
         pytest.skip("util-linux's setpriv is not here")
     code = PARENT.format(args=list(ENDLESS))
     with subprocess.Popen(
@@ -262,7 +250,7 @@ def test_kill_9_of_the_parent_ends_ffmpeg(leash: str) -> None:
         (child,) = psutil.Process(parent.pid).children(recursive=True)
         assert "ffmpeg" in child.name()
         parent.kill()
-        wait_for(lambda: not alive(child.pid))
+        until(lambda: not alive(child.pid))
 
 
 def test_an_interrupted_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,9 +312,9 @@ def test_what_ffprobe_says_is_understood(tmp_path: Path) -> None:
         ' {"codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": 2}],'
         ' "format": {"format_name": "mov,mp4", "duration": "12.500000"}}'
     )
-    info = ffmpeg._from_json(said)
+    info = _facts.from_json(said)
     assert info is not None
     assert info.fps == pytest.approx(29.97, abs=0.001)
     assert (info.duration, info.channels, info.sample_rate) == (12.5, 2, 48000)
-    assert ffmpeg._from_json("{}") is None
-    assert ffmpeg._from_json("moov atom not found") is None
+    assert _facts.from_json("{}") is None
+    assert _facts.from_json("moov atom not found") is None

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from _workers import ROOT, free_port, story
+from _redis import free_port
+from _workers import ROOT, story
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg]
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as some
 from sqlalchemy.dialects import postgresql
 
 from _processes import in_processes
-from _workers import ROOT, Bench, bench, until
+from _redis import until
+from _workers import ROOT, Bench, bench
 from app import records, settings
 from app.records import _history, _lives, _writer
 from app.records._lives import TASKS, TRIES, Life, Row
@@ -413,7 +414,6 @@ def test_history_days_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with bench(tmp_path_factory.mktemp("history")) as made:
-        made.environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
         made.environment |= {"SPEECH_PROVIDER": "silent", "DRAIN_SECONDS": "0.2"}
         made.environment["LIVES_PLAN"] = str(made.folder / "plan")
         made.start_worker(app="_lives_app")
@@ -574,5 +574,5 @@ def test_what_a_worker_that_stops_has_to_tell_is_told_and_what_a_killed_one_left
 def anew(there: Bench) -> None:
     """Start the worker again, under its name."""
     there.workers.clear()
-    (there.folder / "worker0.log").unlink()
+    (there.folder / "worker-w0.log").unlink()
     there.start_worker(app="_lives_app")

@@ -15,9 +15,10 @@ import _cheap
 from _mutations import stage_of
 from app import disk, pipeline, providers
 from app import settings as configuration
-from app.errors import MediaError
+from app.errors import InputError, MediaError
+from app.models import Language
 from app.project import Project
-from app.providers import SpeechRequest, _japanese, _katakana, kokoro, openjtalk
+from app.providers import SpeechRequest, _japanese, _katakana, kokoro, openjtalk, sayable
 from app.providers._voice import RATE
 from app.tasks import assets, script
 from test_speech import assert_speech, wav
@@ -67,11 +68,42 @@ def kana(text: str) -> str:
         ("初雪が降りました", "ハツユキ ガ フリマシタ"),
         ("電車を降りました", "デンシャ ヲ オリマシタ"),
         ("光は届く", "ヒカリ ワ トドク"),
+        ("午前0時、0度", "ゴゼン レージ レード"),
+        ("1000万人と2000万人", "イッセンマンニン ト ニセンマンニン"),
+        ("朝の市場と株式市場", "アサ ノ イチバ ト カブシキ シジョー"),
+        ("店は7時に開いて、会議を開いた", "ミセ ワ シチジ ニ アイテ カイギ ヲ ヒライタ"),
+        ("空の箱と青い空", "カラ ノ ハコ ト アオイ ソラ"),
+        ("人気のない道と人気の店", "ヒトケ ノ ナイ ミチ ト ニンキ ノ ミセ"),
+        ("調査を行って、店に行って", "チョーサ ヲ オコナッテ ミセ ニ イッテ"),
+        ("金を払い、金を掘る", "カネ ヲ ハライ キン ヲ ホル"),
+        ("駅から十分かかれば十分だ", "エキ カラ ジュップン カカレバ ジューブン ダ"),
+        ("夢を抱く、犬を抱く", "ユメ ヲ イダク イヌ ヲ ダク"),
+        ("寒気がする、強い寒気が流れ込む", "サムケ ガ スル ツヨイ カンキ ガ ナガレコム"),
+        ("赤道の白鳥", "セキドー ノ ハクチョー"),
+        ("木と木の間で間を置く", "キ ト キ ノ アイダ デ マ ヲ オク"),
         ("😀🎉", ""),
     ],
 )
 def test_what_is_written_is_read_as_in_japan(written: str, said: str) -> None:
     assert kana(written) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "listed", "can"),
+    [
+        ("zh-TW", "ありがとう。", {}, False),
+        ("zh-TW", "ありがとう。", {"ありがとう": "阿里嘎多"}, True),
+        ("zh-TW", "𠮷野家", {}, True),
+        ("en", "ありがとう。", {}, False),
+        ("en", "謝謝。", {}, True),
+        ("ja", "ㄅㄆㄇ。", {}, False),
+        ("ja", "ありがとう。", {}, True),
+    ],
+)
+def test_what_a_voice_can_say_is_known_without_its_model(
+    language: Language, text: str, listed: dict[str, str], can: bool
+) -> None:
+    assert sayable.can(text, language, listed) is can
 
 
 @pytest.mark.parametrize(
@@ -197,6 +229,19 @@ def test_mei_stands_in_for_a_model_that_can_not_be_loaded_and_is_credited(
     strict = made_of(tmp_path, "ja", "港の朝です。", "strict: true")
     with pytest.raises(MediaError):
         stage_of("asset_generation", strict.id)
+
+
+def test_a_sentence_that_no_voice_can_say_is_refused_before_anything_is_made(
+    stages: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"Scene s001: .*'ありがとう。'"):
+        made_of(tmp_path, "zh-TW", "他笑了。ありがとう。再見。")
+    made = made_of(tmp_path, "zh-TW", "他笑了。再見。")
+    path = made.path(script.SCRIPT)
+    path.write_text(path.read_text(encoding="utf-8").replace("再見", "さよなら"), encoding="utf-8")
+    with pytest.raises(InputError, match="さよなら") as refused:
+        stage_of("script_generation", made.id)
+    assert refused.value.code == "speech_empty"
 
 
 def test_a_new_pronunciation_remakes_the_sentences_that_have_the_word(

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from _workers import Bench, bench, story, until
+from _redis import until
+from _workers import Bench, bench, story
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg, pytest.mark.slow]
 
@@ -78,7 +79,7 @@ def frames(house: Bench, number: int) -> dict[str, str]:
 
 
 def running(house: Bench, number: int, stage: str) -> bool:
-    state = json.loads((house.data / f"projects/{number}/project_state.json").read_text())
+    state = house.state(number)
     part = state["stages"].get(stage)
     return part is not None and part["status"] in ("running", "completed")
 
@@ -94,7 +95,7 @@ def test_a_killed_worker_costs_no_video(
     until(lambda: running(house, number, stage), 60, f"{stage} at work")
     media = psutil.Process(worker.pid).children(recursive=True)
     house.kill_worker(worker)
-    struck = json.loads((house.data / f"projects/{number}/project_state.json").read_text())
+    struck = house.state(number)
     assert struck["stages"][stage]["status"] == "running", "the kill came too late to tell anything"
     until(lambda: not any(p.is_running() and p.status() != "zombie" for p in {*children, *media}),
           5, "the worker's children are gone")  # fmt: skip

@@ -209,8 +209,7 @@ def test_english_phrases_are_words_with_their_space() -> None:
         "One ",
         "well-known  ",
         "word, ",
-        "3.5 ",
-        "km.",
+        "3.5 km.",
     ]
 
 
@@ -218,7 +217,10 @@ def test_english_phrases_are_words_with_their_space() -> None:
     "expected",
     [
         ["今天", "天氣", "很好。", "我們", "去", "散步吧！"],
-        ["「為什麼？」的", "答案", "是 ", "3.5 ", "公里。"],
+        ["「為什麼？」的", "答案", "是 ", "3.5 公里。"],
+        ["月亮", "離我們", "有 ", "38 萬公里，", "我們", "下次見！"],
+        ["科學家", "發現", "（其實", "早", "在1990年代", "就有人", "提過）。"],
+        ["不過，", "要釀成", "半公斤的", "蜂蜜。"],
         ["海邊的", "燈塔", "在黃昏時", "亮起，", "遠方的", "船隻", "慢慢", "靠岸。"],
         ["我用", "Python ", "3.11", "寫程式……"],
     ],
@@ -243,6 +245,13 @@ def test_width_counts_columns() -> None:
         ("en", "Bees leave the hive at sunrise, and each of them visits several hundred flowers before noon.", 5.15),
         ("en", "In 2026 the town had 3,500 houses, two schools and a very small railway station.", 7.08),
         ("en", "Give it ten minutes, and see where it leads.", 2.17),
+        ("en", "The CPU runs at 3.5 GHz, the GPU has 16 GB of memory, and the SSD stores 2 TB.", 8.30),
+        ("en", "Light travels 299,792 km/s; the Moon is 384,400 km away, so it takes 1.3 seconds.", 12.05),
+        ("en", "It was 98.6 °F, i.e. 37 °C.", 5.03),
+        ("en", "Visit www.example.com/docs or write to info@example.org for more.", 5.17),
+        ("zh-TW", "這台 iPhone 17 Pro 要 NT$42,900。", 3.92),
+        ("zh-TW", "車速從60km/h到100km/h。", 3.62),
+        ("zh-TW", "用 CPU 和 GPU 一起算。", 2.45),
         ("zh-TW", "海邊的燈塔在黃昏時亮起，遠方的船隻慢慢靠岸。", 4.20),
         ("zh-TW", "蜜蜂在日出時離開蜂巢，中午以前每一隻都會拜訪好幾百朵花。", 5.50),
         ("zh-TW", "問對幾個問題，往往比背一堆資料更有用。", 3.38),
@@ -254,6 +263,11 @@ def test_reading_time_is_near_what_the_default_voice_took(
     estimate = lang.reading_seconds(text, language)
     assert estimate == pytest.approx(measured + lang.PAUSE_SECONDS, rel=0.12)
     assert lang.reading_seconds(f"{text} {text}", language) == pytest.approx(2 * estimate)
+
+
+@pytest.mark.parametrize("text", ["The Fıg. 3 of İnc.", "Old printers wrote ſt. Paul."])
+def test_letters_that_are_like_others_take_time(text: str) -> None:
+    assert lang.reading_seconds(text, "en") > 1
 
 
 def test_nothing_to_say_takes_no_time() -> None:
@@ -317,13 +331,16 @@ def test_importing_loads_no_data() -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("unit", ["Hello there, this is prose. ", "a", "！", '"', ". ", "a\u0301"])
+@pytest.mark.parametrize(
+    "unit", ["Hello there, this is prose. ", "a", "！", '"', ". ", "a\u0301", "a.", "漢(漢"]
+)
 def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     def cost(size: int) -> float:
         text = unit * (size // len(unit))
         start = time.process_time()
         lang.sentences(text, "zh-TW")
         lang.phrases(text, "zh-TW")
+        lang.reading_seconds(text, "en")
         return time.process_time() - start
 
     cost(2000)
@@ -404,8 +421,7 @@ def test_emoji_after_a_sentence_are_shown_with_it_and_not_said() -> None:
 
 def test_an_address_is_broken_at_its_joints() -> None:
     assert lines("https://example.org/a-long/way?with=queries", "en") == [
-        "https://",
-        "example.org/",
+        "https://example.org/",
         "a-",
         "long/",
         "way?",

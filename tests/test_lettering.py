@@ -27,14 +27,58 @@ def test_a_short_title_gets_the_largest_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "language", "expected"),
+    ("text", "language", "width", "expected"),
     [
-        ("The lighthouse that counts the stars", "en", ("The lighthouse", "that counts the stars")),
-        ("數星星的燈塔：一個夏天的夜晚", "zh-TW", ("數星星的燈塔：", "一個夏天的夜晚")),
+        (
+            "The lighthouse that counts the stars",
+            "en",
+            1500,
+            ("The lighthouse", "that counts the stars"),
+        ),
+        ("數星星的燈塔：一個夏天的夜晚", "zh-TW", 1500, ("數星星的燈塔：", "一個夏天的夜晚")),
+        # even lines would be larger here: 大海原諒很多事，卻從不 / 原諒一座…
+        (
+            "大海原諒很多事，卻從不原諒一座沒有亮的燈塔",
+            "zh-TW",
+            1550,
+            ("大海原諒很多事，", "卻從不原諒一座沒有亮的燈塔"),
+        ),
+        (
+            "大海原諒很多事，卻從不原諒一座沒有亮的燈塔",
+            "zh-TW",
+            830,
+            ("大海原諒很多事，", "卻從不原諒", "一座沒有亮的燈塔"),
+        ),
+        (
+            "真正的航海家不怕 Atlantic 的風浪，只怕港口裡沒有燈",
+            "zh-TW",
+            900,
+            ("真正的航海家不怕", "Atlantic 的風浪，", "只怕港口裡沒有燈"),
+        ),
+        (
+            "海は多くのことを許すが、明かりのない灯台だけは許さない",
+            "ja",
+            1550,
+            ("海は多くのことを許すが、", "明かりのない灯台だけは許さない"),
+        ),
+        (
+            "クラウドコンピューティングとKubernetesのはじめかた",
+            "ja",
+            640,
+            ("クラウド", "コンピューティングと", "Kubernetesのはじめかた"),
+        ),
+        (
+            "The sea forgives a great deal, but never a tower that is dark",
+            "en",
+            900,
+            ("The sea forgives", "a great deal,", "but never a tower", "that is dark"),
+        ),
     ],
 )
-def test_lines_break_by_sense(text: str, language: Language, expected: tuple[str, ...]) -> None:
-    assert fit(text, language, width=1500).lines == expected
+def test_lines_break_by_sense(
+    text: str, language: Language, width: int, expected: tuple[str, ...]
+) -> None:
+    assert fit(text, language, width=width, height=600, lines=4).lines == expected
 
 
 def test_no_line_of_a_heading_is_a_single_character() -> None:

@@ -18,8 +18,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import app.cli
-from _redis import RedisServer
-from _workers import Bench, bench, story, until
+from _redis import RedisServer, until
+from _workers import Bench, bench, story
 from app import operations, pipeline, records, settings
 from app.celery_app import QUEUES, celery_app, debug_task
 from app.doctor import health

@@ -16,7 +16,7 @@ from _gemini import Gemini
 from _paid import CHAINS, REFUSED, House, Kills, failed_wrong, fell_back_wrong, house, refuse
 from _paid_secrets import four_keys
 from _publish_secrets import Watch
-from _workers import until
+from _redis import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis]
 SECONDS = 120

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import InputError
+from app.language.chinese_words import cut
 from app.providers import _english, _japanese, _mandarin
-from app.providers._chinese_words import cut
 from app.providers._pronounce import spoken
 
 

@@ -16,7 +16,7 @@ from _publish import NO_LIMITS, House, Mixes, house, number_of
 from _publish_films import topic
 from _publish_rows import CASES, PLAYLIST, SMALL, day, refusals
 from _publish_secrets import Watch
-from _workers import until
+from _redis import until
 from _youtube import YouTube
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis]
@@ -60,7 +60,7 @@ def test_mixes_of_faults_end_in_one_right_video_each(made: House) -> None:
 
 def test_a_child_killed_after_each_step_leaves_no_step_undone_or_done_twice(made: House) -> None:
     steps = ["videos.insert.last", "thumbnails.set", "captions.insert", "playlistItems.insert"]
-    numbers = made.create([{"topic": topic(SMALL), "playlist": PLAYLIST}] * len(steps))
+    numbers = made.make([{"topic": topic(SMALL), "playlist": PLAYLIST}] * len(steps))
     where = dict(zip(numbers, steps, strict=True))
     killed: set[int] = set()
 
@@ -85,7 +85,7 @@ def test_a_child_killed_after_each_step_leaves_no_step_undone_or_done_twice(made
 
 
 def test_a_published_project_that_was_edited_is_not_published_again(made: House) -> None:
-    (number,) = made.create([{"topic": topic(SMALL)}])
+    (number,) = made.make([{"topic": topic(SMALL)}])
     made.start([number])
     made.finished([number], 30)
     project, before = made.project(number), made.video(number)
@@ -109,7 +109,7 @@ def test_a_refusal_that_a_person_has_to_see_to_is_not_tried_again(made: House) -
 def test_no_secret_stands_where_others_may_see_it(watched: Watched) -> None:
     """The last of the module: it reads what all before it left behind."""
     made = watched.house
-    (number, *_) = made.create([{"topic": topic(SMALL)}])
+    (number, *_) = made.make([{"topic": topic(SMALL)}])
     made.server.fault = lambda point, _: (
         "refuse:400:invalidVideoMetadata" if point == "videos.insert.last" else None
     )

@@ -94,8 +94,7 @@ def test_the_oldest_try_comes_first() -> None:
     assert [row["attempt"] for row in records.history(1)] == [9, 12, 15]
 
 
-@pytest.mark.parametrize("again", range(3))
-def test_processes_that_start_on_an_empty_database_at_once_lose_nothing(again: int) -> None:
+def test_processes_that_start_on_an_empty_database_at_once_lose_nothing() -> None:
     def work(number: int) -> None:
         for attempt in range(8):
             note(attempt, project_id=number)

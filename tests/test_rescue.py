@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from _workers import ROOT, Bench, bench, story, until
+from _redis import until
+from _workers import Bench, bench, story
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis]
 
@@ -31,7 +32,6 @@ def house(tmp_path: Path) -> Iterator[Bench]:
     with bench(tmp_path) as made:
         made.environment |= {
             **QUICK,
-            "PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'tests'}",
             "CLIENT_IMPORT": "_flaky",
             "FLAKY_PLAN": str(made.folder / "plan"),
         }
@@ -49,12 +49,6 @@ def worker(house: Bench, concurrency: int = 1) -> Any:
 
 def new(house: Bench) -> int:
     return int(house.call(f"tell(create_project({str(story(house.folder))!r}).id)"))
-
-
-def state(house: Bench, number: int) -> dict[str, Any]:
-    text = (house.data / f"projects/{number}/project_state.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def note(house: Bench, number: int) -> dict[str, Any]:
@@ -118,14 +112,14 @@ def test_a_killed_workers_project_goes_on_at_another_and_its_caller_is_answered(
     number = hung(house)
     worker(house)
     house.call(f"lone = generate_assets_task.delay(project_id={number}); tell(0)")
-    run = state(house, number)["run"]["number"]
+    run = house.state(number)["run"]["number"]
     house.kill_worker(first)
-    until(lambda: state(house, number)["run"]["number"] > run, 5, "another run")
+    until(lambda: house.state(number)["run"]["number"] > run, 5, "another run")
     assert outcome(house) == "completed"
     assert outcome(house, "lone") == "completed"
     until(lambda: quiet(house, number), 5, "nothing is left")
     assert history(house, number).count("rescued") == 1
-    assert state(house, number)["run"]["deaths"] == {}
+    assert house.state(number)["run"]["deaths"] == {}
 
 
 def test_a_killed_child_is_no_failure_for_its_caller(house: Bench) -> None:
@@ -146,7 +140,7 @@ def test_a_lone_task_is_rescued_as_just_that(house: Bench) -> None:
     house.call(f"lone = generate_assets_task.delay(project_id={number}); tell(0)")
     assert outcome(house, "lone") == "completed"
     until(lambda: quiet(house, number), 5, "nothing is left")
-    found = state(house, number)
+    found = house.state(number)
     assert found["run"]["stages"] == ["asset_generation"]
     assert found["status"] == "pending"
     assert "video_rendering" not in found["stages"]
@@ -158,7 +152,7 @@ def test_a_unit_that_kills_its_workers_ends_the_project_with_that_said(house: Be
     plan(house, *["die"] * 9)
     begin(house, number)
     assert outcome(house) == ["PermanentError", "worker_lost"]
-    found = state(house, number)
+    found = house.state(number)
     assert found["status"] == "failed"
     error = found["stages"]["asset_generation"]["error"]
     assert error["code"] == "worker_lost"
@@ -255,18 +249,18 @@ def test_a_cancelled_project_stays_so_over_restarts(house: Bench) -> None:
     until(lambda: not house.redis.llen("video_generation\x06\x164"), 10, "its message was taken")
     other = new(house)
     assert house.call(f"tell(start({other}).get(timeout=60)['status'])") == "completed"
-    assert state(house, number)["status"] == "cancelled"
-    assert state(house, number)["stages"] == {}
+    assert house.state(number)["status"] == "cancelled"
+    assert house.state(number)["stages"] == {}
 
 
 def test_restart_fences_the_run_on_its_way(house: Bench) -> None:
     worker(house, concurrency=2)
     number = hung(house)
-    run = state(house, number)["run"]["number"]
+    run = house.state(number)["run"]["number"]
     house.call(f"second = start({number}, restart=True); tell(0)")
     assert outcome(house, "second", 20) == "completed"
     assert outcome(house, "caller", 20) == "completed"
-    assert state(house, number)["run"]["number"] == run + 1
+    assert house.state(number)["run"]["number"] == run + 1
 
 
 def test_a_running_project_is_neither_edited_nor_removed(house: Bench) -> None:
@@ -302,7 +296,7 @@ def test_sigterm_hands_long_work_over_to_another_worker(house: Bench) -> None:
     assert outcome(house) == "completed"
     assert first.wait(timeout=40) == 0
     assert "rescued" not in history(house, number), "handed over, not found dead"
-    assert state(house, number)["run"]["deaths"] == {}
+    assert house.state(number)["run"]["deaths"] == {}
 
 
 def deaf_to_soft_limits(house: Bench) -> str:
@@ -352,7 +346,7 @@ def test_ffmpeg_never_outlives_its_task(house: Bench, how: str) -> None:
         assert time.monotonic() - began < 2
         return
     assert outcome(house) == ["TimeLimitError", "time_limit"]
-    assert state(house, number)["status"] == "failed"
+    assert house.state(number)["status"] == "failed"
 
 
 def test_a_long_retry_after_gives_the_slot_back_and_goes_on_by_itself(house: Bench) -> None:
@@ -365,12 +359,12 @@ def test_a_long_retry_after_gives_the_slot_back_and_goes_on_by_itself(house: Ben
     number, other = new(house), new(house)
     plan(house, "later")
     begin(house, number)
-    until(lambda: state(house, number)["status"] == "waiting", 30, "it waits")
+    until(lambda: house.state(number)["status"] == "waiting", 30, "it waits")
     # the only slot is free for others meanwhile
     assert house.call(f"tell(generate_script_task.delay(project_id={other}).get(timeout=60))")
     assert outcome(house) == "completed"
     assert "waiting" in history(house, number)
-    assert state(house, number)["run"]["deaths"] == {}
+    assert house.state(number)["run"]["deaths"] == {}
 
 
 # -- urgency -------------------------------------------------------------------------------------
@@ -384,7 +378,7 @@ def test_the_urgent_goes_first_and_the_old_rises(house: Bench) -> None:
     assert house.redis.llen("video_generation") == 1
     worker(house)
     until(lambda: all(quiet(house, number) for number in numbers), 90, "all are done")
-    ended = [state(house, number)["updated_at"] for number in numbers]
+    ended = [house.state(number)["updated_at"] for number in numbers]
     assert ended == sorted(ended, reverse=True), "the most urgent first, at every stage"
 
 
@@ -442,5 +436,5 @@ def test_links_that_name_the_project_themselves_are_one_run(house: Bench) -> Non
         """
     )
     assert outcome(house) == "completed"
-    assert state(house, number)["run"]["number"] == 1
+    assert house.state(number)["run"]["number"] == 1
     assert "rescued" not in history(house, number)

@@ -8,9 +8,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.media import styles, timeline
+from app.media.faces import Region
 from app.media.timeline import Pose, SceneTake, Segment, Take, Timeline
 from app.models import Speech, Word
 
@@ -172,6 +174,24 @@ def test_the_frame_safe_middle_is_always_in_sight(amount: float) -> None:
             for centre in (pose.x, pose.y):
                 assert -1e-9 <= centre - 0.5 / pose.zoom <= low + 1e-9
                 assert high - 1e-9 <= centre + 0.5 / pose.zoom <= 1 + 1e-9
+
+
+def test_a_view_travels_evenly_across_a_long_canvas_and_ends_near_what_matters() -> None:
+    for axis, spread in enumerate(((1.7, 1.0), (1.0, 1.7))):
+        for at, sign in ((0.4, -1), (0.6, 1)):
+            point = (at, 0.5) if axis == 0 else (0.5, at)
+            keep = Region(*point, *point)
+            motion = timeline.moved(
+                "picture", "ab" * 32, 240, fps=30, amount=1, keep=keep, spread=spread
+            )
+            way = np.array([(pose.x, pose.y) for pose in map(motion.at, range(240))])
+            steps = np.diff(way[:, axis])
+            assert np.allclose(way[:, 1 - axis], 0.5)
+            assert sign * (way[-1, axis] - way[0, axis]) > 0.2
+            assert np.allclose(steps[:200], steps[0], atol=1e-9)
+            assert (sign * steps >= -1e-12).all()
+            view = 0.5 / (1.7 * timeline.PASSING)
+            assert (abs(way[:, axis] - at) <= view).all()
 
 
 def test_pictures_differ_in_how_they_move() -> None:

@@ -62,7 +62,7 @@ def film(one: Segment) -> list[np.ndarray]:
 
 def view(path: Path, pose: Pose) -> np.ndarray:
     frame = compositor.Frame(SIZE)
-    compositor.Canvas(path, SIZE, soften=pose.zoom < 1.2).view(pose, frame)
+    compositor.Canvas(path, SIZE, zoom=pose.zoom).view(pose, frame)
     return frame.buffer.astype(np.float64)
 
 

@@ -24,7 +24,7 @@ from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseUpload
 
-from _workers import until
+from _redis import until
 from _youtube import FORCE_SSL, UPLOAD, YouTube, environment, video_bytes
 
 GRAIN = 262_144

@@ -138,8 +138,20 @@ def _configuration() -> dict[str, Any]:
     """
     url = embedded.address()
     return {
+        **_broker(url),
+        **_results(url),
+        **_messages(),
+        **_workers(),
+        **_schedule(),
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+
+
+def _broker(url: str) -> dict[str, Any]:
+    """Return how Redis is spoken to as the broker, and waited for."""
+    return {
         "broker_url": url,
-        "result_backend": _backend(url),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
@@ -153,6 +165,13 @@ def _configuration() -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
+    }
+
+
+def _results(url: str) -> dict[str, Any]:
+    """Return where results are kept, for how long, and how Redis is spoken to for them."""
+    return {
+        "result_backend": _backend(url),
         "result_backend_always_retry": True,
         "result_backend_transport_options": {
             "retry_policy": {
@@ -168,6 +187,13 @@ def _configuration() -> dict[str, Any]:
         "redis_backend_health_check_interval": 10,
         "result_expires": 7 * 86400,
         "result_extended": True,
+        "result_serializer": "json",
+    }
+
+
+def _messages() -> dict[str, Any]:
+    """Return what messages are like, and which way they go."""
+    return {
         "task_publish_retry_policy": {
             "max_retries": 100,
             "interval_start": 0.1,
@@ -175,28 +201,40 @@ def _configuration() -> dict[str, Any]:
             "interval_max": 1.0,
         },
         "task_default_priority": redis_priority(PRIORITIES["normal"]),
-        "task_acks_late": False,
-        "task_track_started": True,
         "task_inherit_parent_priority": True,
-        "worker_disable_prefetch": True,
-        "worker_prefetch_multiplier": 1,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_send_task_events": True,
         "task_send_sent_event": True,
-        "worker_soft_shutdown_timeout": 0,
-        "worker_max_memory_per_child": settings.get().worker_memory_mb * 1024 or None,
-        "worker_hijack_root_logger": False,
-        "worker_consumer": "app.tasks._consumer:Consumer",
         "task_serializer": "json",
-        "result_serializer": "json",
         "accept_content": ["json"],
         "task_queues": [Queue(name) for name in QUEUES],
         "task_default_queue": DEFAULT_QUEUE,
         "task_create_missing_queues": False,
         "task_routes": _routes(),
-        "task_soft_time_limit": settings.get().maintenance_time_limit,
-        "task_time_limit": settings.get().maintenance_time_limit + HARD_LIMIT_GRACE,
+    }
+
+
+def _workers() -> dict[str, Any]:
+    """Return how workers take tasks, and how long one may last."""
+    limit = settings.get().maintenance_time_limit
+    return {
+        "task_acks_late": False,
+        "task_track_started": True,
+        "task_soft_time_limit": limit,
+        "task_time_limit": limit + HARD_LIMIT_GRACE,
         "task_annotations": _limits(),
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_send_task_events": True,
+        "worker_soft_shutdown_timeout": 0,
+        "worker_max_memory_per_child": settings.get().worker_memory_mb * 1024 or None,
+        "worker_hijack_root_logger": False,
+        "worker_consumer": "app.tasks._consumer:Consumer",
+    }
+
+
+def _schedule() -> dict[str, Any]:
+    """Return what beat sends by the clock, and where it keeps its place."""
+    return {
         "beat_schedule": {
             "sync-quotas": {
                 "task": "app.tasks.sync_quotas",
@@ -210,8 +248,6 @@ def _configuration() -> dict[str, Any]:
             },
         },
         "beat_schedule_filename": str(settings.get().run_dir / "beat-schedule"),
-        "timezone": "UTC",
-        "enable_utc": True,
     }
 
 

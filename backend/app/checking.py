@@ -75,6 +75,6 @@ def _refuse_unfinished(project: Project, state: ProjectState) -> None:
     if not inspection.is_current(project, state):
         raise InputError(
             "film_outdated",
-            f"The film of project {project.id} is older than what the project says now.",
+            f"The film of project {project.id} is older than the project, or than this version.",
             f"Make it anew: ./reelchain run {project.id}.",
         )

@@ -118,7 +118,9 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
         disk.write(folder / name, body.encode("utf-8", "replace"))
         more(folder)
 
-    return _spec_of(found, name, fields), copy, None
+    made = _spec_of(found, name, fields)
+    _check_sayable(found, made)
+    return made, copy, None
 
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
@@ -143,7 +145,9 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
                 shutil.copyfile(path.parent / relative, target)
         more(folder)
 
-    return _spec_of(found, name, given), copy, str(path.resolve())
+    made = _spec_of(found, name, given)
+    _check_sayable(found, made)
+    return made, copy, str(path.resolve())
 
 
 def _sources(fields: dict[str, Any], folder: Path) -> Callable[[Path], None]:
@@ -233,6 +237,19 @@ def _check_drawable(found: Story) -> None:
     from app.media import coverage  # costs Pillow; a story in ASCII does not pay
 
     coverage.check(found.script)
+
+
+def _check_sayable(found: Story, spec: ProjectSpec) -> None:
+    """Refuse a story with a sentence that no voice of the project's language can say.
+
+    Raises:
+        InputError: `speech_empty`.
+    """
+    if found.script is not None:
+        from app.providers import sayable  # `ls` and `show` do not pay
+
+        script = found.script.model_copy(update={"language": spec.language})
+        sayable.check(script, spec.pronunciations)
 
 
 def _check_style(spec: ProjectSpec) -> None:

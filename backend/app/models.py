@@ -138,8 +138,8 @@ class ProjectSpec(Value):
         default="paper", json_schema_extra=_feeds("asset_generation")
     )
     framing: Framing = Field(default="auto", json_schema_extra=_feeds("asset_generation"))
-    """How pictures of another shape fill the frame: `auto`, cropped (`crop`), or whole over a
-    blurred or a plain ground (`blur`, `solid`)."""
+    """How pictures of another shape fill the frame: as far as nothing is lost that matters (`auto`),
+    cropped (`crop`), or whole over a blurred or a plain ground (`blur`, `solid`)."""
     shape: Shape = Field(default="16:9", json_schema_extra=_feeds("asset_generation"))
     captions: bool = Field(default=True, json_schema_extra=_feeds("video_rendering"))
     """Burn captions into the picture; SRT, VTT and ASS are written in any case."""

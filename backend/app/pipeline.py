@@ -200,6 +200,19 @@ def start(
     draft.check_providers()
     if budget is not None:
         _allow(project, budget)
+    _set_back(project, from_stage, restart=restart, republish=republish)
+    outcome = finished(project.id) or dispatch.finished(project)
+    if outcome is not None:
+        return EagerResult(str(uuid4()), outcome, "SUCCESS")
+    result = dispatch.send(project, restart=restart, priority=urgent)
+    watchdog.help_now(project)
+    return result
+
+
+def _set_back(
+    project: Project, from_stage: Stage | None, *, restart: bool, republish: bool
+) -> None:
+    """Forget what is to be made or published anew; with `restart`, end the run that is at it."""
     if restart and (from_stage is not None or republish):
         project.cancel()
     if republish:
@@ -209,12 +222,6 @@ def start(
             publication.put_aside(project)
     if from_stage is not None:
         _forget_from(project, from_stage)
-    outcome = finished(project.id) or dispatch.finished(project)
-    if outcome is not None:
-        return EagerResult(str(uuid4()), outcome, "SUCCESS")
-    result = dispatch.send(project, restart=restart, priority=urgent)
-    watchdog.help_now(project)
-    return result
 
 
 def preview(

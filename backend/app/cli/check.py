@@ -49,7 +49,7 @@ def check(project_id: Id, only: Only = None, json: Json = False) -> None:
     else:
         output.table(["", "What", "Measured", "Limit", ""], [_line(row) for row in rows])
         notes = (row for row in rows if row["says"])
-        lines = [f"{row['verdict']}  {row['name']}: {row['says']}" for row in notes]
+        lines = [output.hanging(row["verdict"], f"{row['name']}: {row['says']}") for row in notes]
         output.facts(None, as_json=False, lines=lines)
     bad = [row for row in rows if row["verdict"] == "fail"]
     if bad:

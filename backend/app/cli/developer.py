@@ -25,12 +25,13 @@ def register(app: typer.Typer) -> None:
     app.command(context_settings=PASS_ON)(bench)
 
 
-SIDE_BY_SIDE = ["-m", "not slow", "-n", "logical", "--dist", "loadfile"]
-SLOW_SIDE_BY_SIDE = [
-    *("-m", "slow and not alone", "-n", str((os.cpu_count() or 1) + 1)),
+AT_ONCE = [
+    *("-n", str((os.cpu_count() or 1) + 1)),
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
-"""One process more than there are cores: half the time these tests wait for something to come back."""
+"""One process more than there are cores: tests wait now and then for something to come back."""
+SIDE_BY_SIDE = ["-m", "not slow", *AT_ONCE]
+SLOW_SIDE_BY_SIDE = ["-m", "slow and not alone", *AT_ONCE]
 ONE_BY_ONE = ["-m", "slow and alone"]
 
 
@@ -40,12 +41,12 @@ def test(
         bool, typer.Option("--quick", help="Leave out whole videos, kills and real workers.")
     ] = False,
 ) -> None:
-    """Run the whole test suite; with other options, pytest with just those."""
+    """Run the whole test suite; with other options, pytest with just those (and `--quick`)."""
     import pytest
 
     os.chdir(settings.ROOT)
     if context.args:
-        runs = [context.args]
+        runs = [["-m", "not slow", *context.args] if quick else context.args]
     else:
         # what sets up environments or stacks of its own has the machine to itself
         slow = [SLOW_SIDE_BY_SIDE, ONE_BY_ONE]

@@ -29,6 +29,21 @@ def facts(document: Any, *, as_json: bool, lines: Iterable[str] = ()) -> None:
             sys.stdout.write(f"{line}\n")
 
 
+def hanging(head: str, text: str) -> str:
+    """Return a line for a person: in a terminal broken at words, in columns under its beginning.
+
+    A pipe or file gets it as one line.
+    """
+    if not sys.stdout.isatty():
+        return f"{head}  {text}"
+    from rich.console import Console
+    from rich.text import Text
+
+    console, indent = Console(), " " * (len(head) + 2)
+    parts = Text(text).wrap(console, max(console.width - len(indent), 20))
+    return f"{head}  " + f"\n{indent}".join(part.plain.rstrip() for part in parts)
+
+
 def note(text: str) -> None:
     """Say something to the person at the terminal, on standard error."""
     sys.stderr.write(f"{text}\n")

@@ -75,7 +75,9 @@ def make(
     elif known is not None:
         _run(pipeline.update_project(known.id, what, overrides=given), as_json=json)
     else:
-        _run(pipeline.create_project(source, overrides=given), as_json=json)
+        project = pipeline.create_project(source, overrides=given)
+        _tell_of_haste(project)
+        _run(project, as_json=json)
 
 
 @fields.options
@@ -83,8 +85,22 @@ def new(what: What, json: Json = False, *, given: dict[str, Any]) -> None:
     """Create a project without starting it; prints its number."""
     source = what if pipeline.is_file_argument(what) else {"topic": what}
     project = pipeline.create_project(source, overrides=given)
+    _tell_of_haste(project)
     document = {"project_id": project.id, "folder": str(project.folder)}
     output.facts(document, as_json=json, lines=[str(project.id)])
+
+
+def _tell_of_haste(project: Project) -> None:
+    """Say so where a project's voice will be faster than its captions can be read."""
+    from app.language import LEGIBLE_SPEED
+
+    spec = project.state().spec
+    limit = LEGIBLE_SPEED[spec.language]
+    if spec.speed > limit:
+        output.note(
+            f"At a speed of {spec.speed:g} the captions pass faster than one reads. "
+            f"Choose a speed of at most {limit:g} if they are to be read."
+        )
 
 
 def run(

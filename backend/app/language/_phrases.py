@@ -9,6 +9,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 
+from app.language import chinese_words
 from app.language._clusters import columns_of, splits, width
 from app.language._reading import BOPOMOFO, HAN, KANA
 from app.models import Language
@@ -29,7 +30,7 @@ _TO_THE_RIGHT: dict[Language, frozenset[str]] = {
     "en": frozenset(),
     "zh-TW": frozenset(
         "在把被向從對和與跟及或給用這那每各不很最更太也都就還才再又會能要可是有到為以於而但並將請讓使"
-        "我你您他她它"
+        "我你您他她它半離約僅近達只先"
     ),
     "ja": frozenset("お御ご約各第全毎"),
 }
@@ -42,12 +43,14 @@ _WHOLE: dict[Language, re.Pattern[str]] = {
         "|不是|就是|如果|雖然|不過|而且|並且|以及|以前|之前|再見|可以|已經|我們|你們|他們|自己|沒有"
         "|這個|那個|這些|那些|一個|一些|一樣|一起|不同|不會|不能|不要|令人|從來|數不過|一同|一定|一直"
         f"|[約第]?[{_FIGURES}]+[多餘來]?[{_FIGURES}]*[個隻朵顆年月日天次位人本張元塊分秒歲週種條座公里]?"
-        "|約?[0-9][0-9.,]*(?:公里|公尺|公分|公斤|公頃|[年月日天個隻度元歲])?"
+        "|(?:攝氏|華氏|海拔|大約|超過|第|約)?[0-9][0-9.,]*[多餘]?[百千萬億兆]*"
+        "(?:公里|公尺|公分|公斤|公克|公升|公頃|毫克|毫升|分鐘|小時|年代|世紀|[年月日天個隻度元歲秒分座樓])?"
     ),
     "ja": re.compile(
         r"[0-9０-９][0-9０-９.,．，]*[万億兆千百]?[年月日時分秒人個本枚台歳度円回階件点階位番冊匹頭羽隻軒杯番km㎞％%]"
+        "|に(?:ついて|よって|よると|おいて|とって|関して|対して|比べて|したがって)|という|として"
         f"|もう一度|[約第]?[{_FIGURES}万]+[年月日時分秒人個本枚台歳度円回階件点位番冊匹頭羽隻軒杯つ目]*"
-        f"|[ァ-ヺー]{{2,11}}|[0-9A-Za-z.]+(?=[{HAN}])"
+        f"|[ァ-ヺー][ァ-ヺー＝]{{1,13}}|[0-9A-Za-z.]+(?=[{HAN}])"
     ),
 }
 """What the models cut and a reader does not: everyday words, numbers with what they count, words in
@@ -61,7 +64,22 @@ _BUDOUX: dict[Language, str] = {
 }
 """Loader in the package `budoux` of the model that reads Han characters in each language."""
 _CJK_RUN = re.compile(f"[{HAN}{KANA}{BOPOMOFO}\u3000-\u303f\uff00-\uffef]")
-_JOINT = re.compile(r"[/\-_?&=#]+(?=\w)")
+_GLUED = re.compile(
+    r"(?P<measure>(?<=\d)\ ?(?:°[CF]?|℃|℉|[%％‰]|(?:km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|kWh|kW|MW|GW|GHz|MHz|kHz"
+    r"|Hz|GB|MB|TB|KB|m²|km²|mph|fps|lb|lbs|oz|ft|mi|m|g|L|W|V|million|billion|trillion|percent"
+    r"|[ap]\.?m\.?|AM|PM|o'clock)(?![A-Za-z])"
+    r"|[百千萬億兆万]*(?:公里|公尺|公分|公斤|公克|公升|毫升|毫克|分鐘|小時|世紀|キロ|メートル|パーセント|美元"
+    r"|[元円度年月日秒分天歲歳個倍人次])|[百千萬億兆万]+))"
+    r"|(?P<title>\b(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Gen|Sen)\.\ (?=[A-Z])|(?:No|Fig|vol|p|pp)\.\ (?=[0-9])))"
+    r"|(?P<date>\b(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?)\ (?=\d))"
+    r"|(?P<money>(?:NT|US|HK)?[$€£¥]\ ?(?=\d))"
+    r"|(?P<particle>(?<=[A-Za-z0-9])\ [的了嗎呢吧])"
+    r"|(?P<aside>(?<=\w)[（(][^（()）]{1,7}[)）])"
+)
+"""What stays on the line of what stands before it: a unit, the name after a title, the day of a
+month, a short bracket. A break inside the match, or before a measure or a bracket, is none."""
+_JOINT = re.compile(r"(?<![:/])[/\-_?&=#]+(?=\w)")
 """Where a word that is too long for a line, such as a web address, is broken first."""
 _CHUNK = re.compile(r"\S+")
 _MARKS = "、，。．！？；：…」』）》”"
@@ -88,15 +106,33 @@ def phrases(text: str, language: Language) -> list[tuple[int, int]]:
     if not text:
         return []
     starts = [0]
+    glued = set(_joined(text))
     for match in _CHUNK.finditer(text):
         for at in (match.start(), *_inside(match.group(), match.start(), language)):
-            if at > starts[-1] and _may_break(text, at):
+            if at > starts[-1] and at not in glued and _may_break(text, at):
                 starts.append(at)
     edges = [*starts, len(text)]
     pieces: list[tuple[int, int]] = []
     for start, end in pairwise(edges):
         pieces.extend(_short(text, start, end))
     return pieces
+
+
+def _joined(text: str) -> Iterator[int]:
+    """Yield the places that no line may break at, since what stands on both sides is one thing."""
+    for match in _GLUED.finditer(text):
+        leans = match.lastgroup in ("measure", "aside", "particle")
+        yield from range(match.start() + (not leans), match.end() + (not leans))
+
+
+def _within_words(chunk: str, places: set[int]) -> set[int]:
+    """Return the places to break in Chinese, those inside a word moved to its edges."""
+    kept = set(places)
+    for start, end in chinese_words.words(chunk):
+        if cuts := places.intersection(range(start + 1, end)):
+            kept -= cuts
+            kept |= {start, end}
+    return kept
 
 
 def _inside(chunk: str, offset: int, language: Language) -> list[int]:
@@ -106,15 +142,20 @@ def _inside(chunk: str, offset: int, language: Language) -> list[int]:
         return [offset + m.end() for m in joints]
     lengths = map(len, _parser(_BUDOUX[language]).parse(chunk))
     places = set(accumulate(lengths))
+    if language != "ja":
+        places = _within_words(chunk, places)
     places -= {at for m in _WHOLE[language].finditer(chunk) for at in range(m.start() + 1, m.end())}
     places |= {m.end() for m in _AFTER_MARK.finditer(chunk)}
     places |= {m.start() for m in _LATIN_WORD.finditer(chunk)}
+    places -= {at for at in places if at < len(chunk) and chunk[at] in _NO_START}
     places -= {near for m in _STRAIGHT.finditer(chunk) for near in m.span()}
     edges = sorted({0, len(chunk)} | {at for at in places if _wide_side(chunk, at)})
     kept = [0]
     for at, end in pairwise(edges[1:]):
         before, after = chunk[kept[-1] : at], chunk[at:end]
-        leans = before in _TO_THE_RIGHT[language] or after.rstrip(_MARKS) in _TO_THE_LEFT[language]
+        bare = after.rstrip(_MARKS)
+        leans = before in _TO_THE_RIGHT[language] or bare in _TO_THE_LEFT[language]
+        leans = leans or (len(bare) == 1 < len(after) and before[-1] not in _MARKS)  # 下次見！
         if not (leans and columns_of(chunk[at - 1]) == 2 and len(before) + len(after) <= 7):
             kept.append(at)
     return [offset + at for at in kept[1:]]

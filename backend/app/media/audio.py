@@ -22,7 +22,7 @@ from app.media import music as beds
 from app.media.styles import Mood
 from app.media.tracks import RATE
 
-VERSION = f"1.{beds.VERSION}"
+VERSION = f"2.{beds.VERSION}"
 """Part of the inputs of every mix: raise it when the same sounds are mixed differently."""
 
 TARGET = -14.0
@@ -46,6 +46,8 @@ _ROOM = 0.0012
 _AAC = {"aac_coder": "fast", "aac_pns": 0, "aac_is": 0}
 """At 192 kbit/s the fast search comes within 2 dB of the thorough one in half the time, and waves
 are kept as they are better than as substituted noise or as intensity."""
+_RUMBLE = 25
+"""Hertz below which music has nothing to hear; a constant offset would pass for loudness."""
 _LONGEST = 6 * 3600.0
 _STEREO = {"sample_fmts": "fltp", "channel_layouts": "stereo"}
 """Mono to both sides, each at 0.7071 of it. `channelmap` would give both sides one buffer, on
@@ -170,6 +172,7 @@ class _Mix:
 
     def __init__(self, target: Path, seconds: float, report: Report, mood: Mood) -> None:
         self._mood = mood
+        self._ends = False
         self._target = target
         self._seconds = seconds
         self._total = round(seconds * RATE)
@@ -259,6 +262,7 @@ class _Mix:
         """Write `music.wav`, as long as the video."""
         ready = self._file("music.wav")
         if music == "auto":
+            self._ends = True
             beds.bed(ready, self._seconds, seed, mood=self._mood, report=report)
             return
         decoded = self._file("decoded.wav")
@@ -285,9 +289,10 @@ class _Mix:
             curve = self._input("duck.wav").filter("aresample", RATE)
             sound = graph.filter([sound, curve.filter("aformat", **_STEREO)], "amultiply")
         fall = min(3.0, self._seconds / 3)
-        return sound.filter("afade", type="in", duration=min(0.4, fall)).filter(
-            "afade", type="out", start_time=self._seconds - fall, duration=fall
-        )
+        sound = sound.filter("afade", type="in", duration=min(0.4, fall))
+        if self._ends:  # with a last chord; a second fade would end it before the film
+            return sound
+        return sound.filter("afade", type="out", start_time=self._seconds - fall, duration=fall)
 
     def _parts(self, levels: _Levels, aim: float) -> list[Any]:
         """Return voice, music and room tone, each as loud as it shall be."""
@@ -351,6 +356,7 @@ def _decode(source: Path, seconds: float, target: Path, report: Report) -> None:
             "Choose a sound file, or `music: auto` or `music: none`.",
         )
     sound = graph.input(str(source.absolute()), protocol_whitelist="file").audio
+    sound = sound.filter("highpass", frequency=_RUMBLE)
     out = sound.output(str(target.absolute()), t=seconds, ar=RATE, ac=2, acodec="pcm_s16le")
     try:
         ffmpeg.run(out.get_args(), report=report, duration=seconds)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.errors import MediaError
 from app.media.captions import Painter, Raster
 from app.media.styles import Style, TransitionKind
-from app.media.timeline import NATIVE, Pose, Segment, Still
+from app.media.timeline import Pose, Segment, Still
 from app.media.transitions import Mixer, closer
 from app.models import Language
 
@@ -27,6 +27,10 @@ BUILD = 0.3
 
 _SOFTNESS = 0.5
 """Sigma, in canvas pixels, of the blur that keeps fine detail from shimmering as it moves."""
+
+_SMALLER = 1.005
+"""Canvas pixels to one of the frame from which on detail would shimmer; a canvas' even width makes
+1.002 of 1."""
 
 _SPARE = 32
 """Samples a resize may make beyond the frame, to choose scale and phase by; see `_fit`."""
@@ -88,8 +92,14 @@ def halved(plane: Plane) -> Plane:
 class Canvas:
     """A prepared picture, ready to be seen from any pose."""
 
-    def __init__(self, picture: Path, size: tuple[int, int], *, soften: bool) -> None:
+    def __init__(self, picture: Path, size: tuple[int, int], *, zoom: float | None) -> None:
         """Read `picture`, a canvas for frames of `size`.
+
+        Args:
+            picture: The file.
+            size: Width and height of the frame.
+            zoom: Of the pose it is seen from in the end: where its pixels are smaller than the
+                frame's, fine detail is softened. None leaves it as it is.
 
         Raises:
             MediaError: `canvas_unusable` where it can't be read or has another size.
@@ -101,12 +111,17 @@ class Canvas:
         self._size = size
         if self._width < size[0] or self._height < size[1]:
             raise _unusable(picture, "it is smaller than the frame")
-        if soften:
+        if zoom is not None and self._width > _SMALLER * size[0] * zoom:
             image = cv2.GaussianBlur(image, (0, 0), _SOFTNESS)
         self._planes = [
             np.pad(plane, _EDGE, mode="edge") for plane in planes(np.asarray(image, np.uint8))
         ]
         self._scratch = np.empty((size[0] + _SPARE) * (size[1] + _SPARE), np.uint8)
+
+    def over(self, other: Canvas, share: float) -> None:
+        """Let `other`, of the same size, show through: of it stays what `share` (0-1) leaves."""
+        for mine, theirs in zip(self._planes, other._planes, strict=True):
+            cv2.addWeighted(theirs, 1 - share, mine, share, 0, dst=mine)
 
     def view(self, pose: Pose, target: Frame) -> None:
         """Draw what is seen from `pose` into `target`."""
@@ -223,7 +238,7 @@ class _Before:
 
     def __init__(self, still: Still, kind: TransitionKind, size: tuple[int, int]) -> None:
         self._pose = still.pose
-        self._canvas = Canvas(still.picture, size, soften=still.pose.zoom < NATIVE)
+        self._canvas = Canvas(still.picture, size, zoom=still.pose.zoom)
         self._frame = Frame(size)
         self._canvas.view(still.pose, self._frame)
         self._zooms = kind == "zoom"
@@ -242,10 +257,9 @@ class _Own:
 
     def __init__(self, segment: Segment, size: tuple[int, int]) -> None:
         self._motion, self._size = segment.motion, size
-        self._soft = segment.motion.end.zoom < NATIVE
         self._fade = round(BUILD * segment.fps)
         self._coming = list(segment.steps)
-        self._canvas = Canvas(segment.picture, size, soften=self._soft)
+        self._canvas = Canvas(segment.picture, size, zoom=segment.motion.end.zoom)
         self._clear = Frame(size)
         self._mixed = Frame(size) if segment.steps else self._clear
         self._leaving: tuple[Canvas, Frame] | None = None
@@ -255,9 +269,9 @@ class _Own:
     def at(self, number: int) -> tuple[Frame, Hashable]:
         """Return what is seen at frame `number`, and a key that changes as it does."""
         if self._coming and number >= self._coming[0].frame:
-            self._step()
+            self._step(number)
         pose = self._motion.at(number)
-        share = _eased(min(1.0, (number - self._begun + 1) / (self._fade + 1)))
+        share = self._share(number)
         if share == 1:
             self._leaving = None
         if pose != self._pose:
@@ -272,10 +286,16 @@ class _Own:
             cv2.addWeighted(old, 1 - share, new, share, 0, dst=seen)
         return self._mixed, (pose, self._begun, share)
 
-    def _step(self) -> None:
+    def _share(self, number: int) -> float:
+        """Return how much of the way from the step before to this one is done."""
+        return _eased(min(1.0, (number - self._begun + 1) / (self._fade + 1)))
+
+    def _step(self, number: int) -> None:
         step = self._coming.pop(0)
+        if self._leaving is not None:  # the step before is still fading in: go on from what is seen
+            self._canvas.over(self._leaving[0], self._share(number - 1))
         self._leaving = self._canvas, self._clear
-        self._canvas = Canvas(step.picture, self._size, soften=self._soft)
+        self._canvas = Canvas(step.picture, self._size, zoom=self._motion.end.zoom)
         self._clear = Frame(self._size)
         self._begun, self._pose = step.frame, None
 

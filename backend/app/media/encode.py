@@ -20,7 +20,7 @@ from app.media.ffmpeg import Report
 from app.media.styles import Style
 from app.models import FPS, Language
 
-VERSION = "2"
+VERSION = "3"
 """Of how segments look; raise it when the same segment would come out otherwise."""
 
 KEY_FRAME_SECONDS = 2

@@ -1,22 +1,19 @@
 """The only starter of media processes: which FFmpeg, its progress, its failures, its end.
 
 Every child leads its own process group, is killed with that group on any way out but success,
-and is killed by the kernel when the thread that started it dies (`kill -9` included).
+and is killed by the kernel when the thread that started it dies (`kill -9` included; `_child`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import re
 import selectors
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +21,13 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from app import settings
 from app.errors import DiskError, MediaError, ReelchainError, TransientError
 from app.logs import masked
+from app.media._child import Child
+from app.media._facts import MediaInfo, from_json, from_text
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -51,15 +50,6 @@ _LOG_BYTES = 4 << 20
 _CHECK_SECONDS = 30
 _FULL = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 
-_LEASH = """\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""PR_SET_PDEATHSIG (1) with SIGKILL (9), then the program itself; for systems without setpriv."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -78,29 +68,6 @@ class Program:
     version: str
     reason: str
     ffprobe: Path | None
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """Facts of a media file; fields of a stream it does not have are None.
-
-    Attributes:
-        format: FFmpeg's name of the container.
-        duration: Seconds; 0.0 where the file does not tell, as for a picture.
-        fps: Average frames per second of the first video stream.
-        sample_rate: Hertz, of the first audio stream.
-    """
-
-    format: str
-    duration: float
-    video_codec: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    pixel_format: str | None = None
-    audio_codec: str | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
 
 
 def binary() -> Path:
@@ -175,60 +142,6 @@ def _ffprobe(program: Path) -> Path | None:
     return Path(found) if found else None
 
 
-@cache
-def _setpriv() -> str | None:
-    """Return the `setpriv` that knows --pdeathsig (util-linux's does, BusyBox's does not)."""
-    path = shutil.which("setpriv")
-    true = shutil.which("true")
-    if sys.platform != "linux" or not path or not true:
-        return None
-    done = subprocess.run([path, "--pdeathsig", "KILL", true], check=False, capture_output=True)
-    return path if done.returncode == 0 else None
-
-
-def _leashed(argv: Sequence[str]) -> list[str]:
-    """Return `argv` so started that it dies with the thread that starts it.
-
-    A `preexec_fn` would do it without a helper program, but runs Python between fork and exec,
-    which can deadlock once a heartbeat thread holds a lock. Off Linux there is no such signal.
-    """
-    if sys.platform != "linux":
-        return list(argv)
-    if setpriv := _setpriv():
-        return [setpriv, "--pdeathsig", "KILL", *argv]
-    return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *argv]
-
-
-class _Child(subprocess.Popen[bytes]):
-    """A child in its own process group, killed even if its own start is interrupted."""
-
-    def __init__(self, argv: Sequence[str], *, stdin: int) -> None:
-        try:
-            super().__init__(
-                _leashed(argv),
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except BaseException:
-            if getattr(self, "pid", None) is not None:
-                self.kill_group()
-            raise
-
-    def kill_group(self) -> None:
-        """Kill the child with everything it started, and reap it."""
-        if self.returncode is None:
-            for kill in (os.killpg, os.kill):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill(self.pid, signal.SIGKILL)
-            self.wait()
-        for pipe in (self.stdin, self.stdout, self.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-
 def _persistent(argv: Sequence[Argument]) -> str:
     """Return what a program says; a signal that ends it once or twice says nothing of it."""
     for _ in range(2):
@@ -243,7 +156,7 @@ def _output(argv: Sequence[Argument]) -> str:
     Raises:
         TransientError: `ffmpeg_killed`, where something else ended it.
     """
-    child = _Child([str(part) for part in argv], stdin=subprocess.DEVNULL)
+    child = Child([str(part) for part in argv], stdin=subprocess.DEVNULL)
     try:
         out, err = child.communicate(timeout=_CHECK_SECONDS)
     except BaseException:
@@ -291,7 +204,7 @@ class Feeder:
         _log.debug("starting %s", argv)
         self._selector = selectors.DefaultSelector()
         stdin = subprocess.PIPE if feeding else subprocess.DEVNULL
-        self._child = _Child(argv, stdin=stdin)
+        self._child = Child(argv, stdin=stdin)
         try:
             self._watch()
         except BaseException:
@@ -515,9 +428,9 @@ def probe(path: Path) -> MediaInfo:
     try:
         if ffprobe is not None:
             shown = ("-v", "error", "-show_format", "-show_streams", "-of", "json")
-            info = _from_json(_output([ffprobe, *shown, *source]))
+            info = from_json(_output([ffprobe, *shown, *source]))
         else:
-            info = _from_text(_output([binary(), "-hide_banner", "-nostdin", *source]))
+            info = from_text(_output([binary(), "-hide_banner", "-nostdin", *source]))
     except subprocess.TimeoutExpired:
         info = None
     # FFmpeg reads any text as "ansi" video.
@@ -528,66 +441,6 @@ def probe(path: Path) -> MediaInfo:
             "Check the file, or export it again in a common format.",
         )
     return info
-
-
-def _from_json(text: str) -> MediaInfo | None:
-    start = text.find("{")
-    try:
-        facts, _ = json.JSONDecoder().raw_decode(text, start) if start >= 0 else ({}, 0)
-    except ValueError:
-        return None
-    if "format" not in facts:
-        return None
-    streams = facts.get("streams", [])
-    video: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "video"), {})
-    audio: dict[str, Any] = next((s for s in streams if s.get("codec_type") == "audio"), {})
-    return MediaInfo(
-        format=facts["format"].get("format_name", ""),
-        duration=float(facts["format"].get("duration", 0)),
-        video_codec=video.get("codec_name"),
-        width=video.get("width"),
-        height=video.get("height"),
-        fps=_rate(video.get("avg_frame_rate")),
-        pixel_format=video.get("pix_fmt"),
-        audio_codec=audio.get("codec_name"),
-        sample_rate=int(audio["sample_rate"]) if "sample_rate" in audio else None,
-        channels=audio.get("channels"),
-    )
-
-
-_LAYOUTS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "7.1": 8}
-
-
-def _from_text(text: str) -> MediaInfo | None:
-    """Read what `ffmpeg -i` prints about its input."""
-    head = re.search(r"^Input #0, (\S+?),? from ", text, re.MULTILINE)
-    if head is None:
-        return None
-    long = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
-    video = re.search(r"Stream #0:\S+: Video: (\w+)(.*)", text)
-    audio = re.search(
-        r"Stream #0:\S+: Audio: (\w+).*?, (\d+) Hz, (?:(\d+) channels|([^,\s(]+))", text
-    )
-    size = re.search(r", (\d+)x(\d+)", video[2]) if video else None
-    pixels = re.match(r"(?: \([^()]*\))*, (\w+)", video[2]) if video else None
-    fps = re.search(r", ([\d.]+)(k?) fps", video[2]) if video else None
-    return MediaInfo(
-        format=head[1],
-        duration=int(long[1]) * 3600 + int(long[2]) * 60 + float(long[3]) if long else 0.0,
-        video_codec=video[1] if video else None,
-        width=int(size[1]) if size else None,
-        height=int(size[2]) if size else None,
-        fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else None,
-        pixel_format=pixels[1] if pixels else None,
-        audio_codec=audio[1] if audio else None,
-        sample_rate=int(audio[2]) if audio else None,
-        channels=(int(audio[3]) if audio[3] else _LAYOUTS.get(audio[4])) if audio else None,
-    )
-
-
-def _rate(text: str | None) -> float | None:
-    over, _, under = (text or "").partition("/")
-    return int(over) / int(under) if under and int(under) else None
 
 
 def _text(argument: Argument) -> str:

@@ -1,25 +1,25 @@
 """Display type: the largest size at which a text fits its box, with lines broken by sense.
 
-Lines are balanced, so no last line holds a single character; breaks fall after punctuation where
-they can, inside a word only where nothing else fits. Alignment is optical: the blank halves of
+Type gives up some of its size for lines that break after punctuation or between phrases, see
+`breaking`; inside a word they break only where nothing else fits. Alignment is optical: the blank halves of
 full-width marks and the side bearing of large letters hang out of the measure, Latin quotation
 marks hang in part, and centred lines are centred without half of the marks they end in.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate, pairwise
+from itertools import pairwise
+from math import log
 from typing import Literal, NamedTuple
 
 from PIL import ImageDraw, ImageFont
 
 from app import language as written
-from app.media import fonts
+from app.media import breaking, fonts
+from app.media.breaking import Unit
 from app.models import Language
 
 Align = Literal["left", "centre"]
@@ -54,28 +54,6 @@ _LIGHT = "，。、；：,.;:"
 """What a centred line ends in with half its weight."""
 _HANGING = 0.32
 """Ems that a Latin quotation mark hangs out."""
-_STOPS = "。！？：!?:"
-_SCRIPTS = re.compile("(?<=[ァ-ヺー])(?=[一-鿿])")
-"""Where a Japanese compound may be broken that is too long for a line of large type."""
-_COMPOUND = 14
-"""Columns from which on it is."""
-_CLOSING = "，。！？：；、」』》〉）】〕,.!?:;—–…"
-_WEAK = frozenset(
-    {"a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "of", "on", "that", "the"}
-    | {"but", "or", "to", "with"}
-)
-
-# What a line break costs, against the squared share of the measure that a line leaves empty.
-_COST_IN_WORD = 4.0
-_COST_WIDOW = 1.0
-_COST_WEAK = 0.2
-_COST_SHORT = 0.3
-_SHORT = 0.42
-"""Share of the measure below which a line among others looks like a mistake."""
-_GAIN_PUNCTUATION = 0.12
-_GAIN_STOP = 0.3
-_TRADED = 0.7
-"""Share of the size that is kept at least where better lines are had for smaller type."""
 
 
 @dataclass(frozen=True)
@@ -236,8 +214,8 @@ def fit(
 
     A long word makes the type smaller before it is broken. What is still too long at the
     smallest size ends in an ellipsis. The result has no lines where there is no text or room.
-    A text that `family` can't draw whole is set in sans. `smaller` is what it costs to give up all
-    of the size for better lines, where a line that is all empty costs 1.
+    A text that `family` can't draw whole is set in sans. `smaller` weighs the size that is
+    given up for better lines: 15 % cost 0.2 of it, half 1.2, and see `breaking` for what lines cost.
 
     Raises:
         MediaError: `font_unusable`.
@@ -247,24 +225,24 @@ def fit(
     def made(found: tuple[str, ...], size: int) -> Setting:
         return Setting(found, language, weight, size, hand.family, align, width)
 
-    pieces = _pieces(clean, language)
-    if not pieces:
-        return made((), smallest)
-    for units in (_words(pieces), _characters(pieces)):
+    for most in (None, breaking.LOOSE):
+        parts = breaking.units(clean, language, most=most)
+        if not parts:
+            return made((), smallest)
         best: tuple[float, Setting] | None = None
         for size in sizes(largest, smallest):
-            room = min(lines, _rows(size, height, language))
-            found = _set(units, hand, size, width=width, most=room)
-            if found is None:
-                continue
-            if best is not None and size < _TRADED * best[1].size:
+            lost = log(max(largest, smallest) / size)
+            given_up = smaller * (lost + lost**2)
+            if best is not None and given_up >= best[0]:
                 break
-            if best is None or found[0] + smaller * (1 - size / best[1].size) < best[0]:
-                best = found[0], made(found[1], size)
+            room = min(lines, _rows(size, height, language))
+            found = _set(parts, hand, size, width=width, most=room)
+            if found is not None and (best is None or found[0] + given_up < best[0]):
+                best = found[0] + given_up, made(found[1], size)
         if best is not None:
             return best[1]
     room = min(lines, _rows(smallest, height, language))
-    return made(_cut(pieces, hand, smallest, width=width, most=room), smallest)
+    return made(_cut(clean, hand, smallest, width=width, most=room), smallest)
 
 
 def whole(
@@ -284,8 +262,8 @@ def whole(
         MediaError: `font_unusable`.
     """
     clean, hand = _prepared(text, language, weight, family)
-    pieces = _pieces(clean, language)
-    found = _set(_words(pieces), hand, size, width=width, most=lines) if pieces else (0.0, ())
+    parts = breaking.units(clean, language)
+    found = _set(parts, hand, size, width=width, most=lines) if parts else (0.0, ())
     if found is None or len(text) > _LONGEST:
         return None
     return Setting(found[1], language, weight, size, hand.family, align, width)
@@ -296,15 +274,6 @@ def _prepared(
 ) -> tuple[str, _Hand]:
     clean = " ".join(text.split())[:_LONGEST]
     return clean, _Hand(language, weight, fonts.suited(clean, language, family))
-
-
-def _pieces(clean: str, language: Language) -> list[str]:
-    pieces = [clean[start:end] for start, end in written.phrases(clean, language)]
-    return [
-        part
-        for piece in pieces
-        for part in (_SCRIPTS.split(piece) if written.width(piece) > _COMPOUND else [piece])
-    ]
 
 
 def sizes(largest: int, smallest: int) -> Iterator[int]:
@@ -321,61 +290,23 @@ def _rows(size: int, height: int, language: Language) -> int:
     return 0 if ink > height else 1 + int((height - ink) / round(size * _PITCH[language]))
 
 
-def _words(pieces: Sequence[str]) -> list[str]:
-    """Join the pieces of a Latin word that was cut only because it is long."""
-    joined: list[str] = []
-    for piece in pieces:
-        if joined and _in_word(joined[-1], piece):
-            joined[-1] += piece
-        else:
-            joined.append(piece)
-    return joined
-
-
-def _characters(pieces: Sequence[str]) -> list[str]:
-    """Cut Latin words into characters with their marks; leave short and Chinese pieces whole."""
-    parts: list[str] = []
-    for piece in pieces:
-        if written.width(piece) <= 12:
-            parts.append(piece)
-            continue
-        start = len(parts)
-        for character in piece:
-            glued = unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf", "Zs")
-            if len(parts) > start and (glued or character in _CLOSING or parts[-1] in _OPENING):
-                parts[-1] += character
-            else:
-                parts.append(character)
-    return parts
-
-
-def _in_word(before: str, after: str) -> bool:
-    left, right = before[-1], after[0]
-    return left.isalnum() and right.isalnum() and written.width(left) == written.width(right) == 1
-
-
 def _set(
-    units: Sequence[str], hand: _Hand, size: int, *, width: int, most: int
+    parts: Sequence[Unit], hand: _Hand, size: int, *, width: int, most: int
 ) -> tuple[float, tuple[str, ...]] | None:
     """Return what the best lines cost, and the lines; None where they don't fit."""
     scale = size / _REFERENCE
-    full = [_advance(unit, hand) * scale for unit in units]
-    bare = [_advance(unit.rstrip(), hand) * scale for unit in units]
-    inside = [_in_word(unit, after) for unit, after in pairwise(units)] + [False]
-    if any(inside):
-        hyphen = _advance(_HYPHEN, hand) * scale
-        bare = [ink + hyphen * cut for ink, cut in zip(bare, inside, strict=True)]
-    rows = _greedy(full, bare, width)
-    if rows is None or rows > most:
+    full = [_advance(part.text, hand) * scale for part in parts]
+    bare = [_advance(part.text.rstrip() + _HYPHEN * part.hyphen, hand) * scale for part in parts]
+    broken = breaking.best(parts, full, bare, width=width, most=most)
+    if broken is None:
         return None
-    cost, edges = _balanced(units, full, bare, width, rows)
     found = tuple(
-        "".join(units[start:end]).rstrip() + _HYPHEN * inside[end - 1]
-        for start, end in pairwise(edges)
+        "".join(part.text for part in parts[start:end]).rstrip() + _HYPHEN * parts[end - 1].hyphen
+        for start, end in pairwise(broken[1])
     )
     wide = (line for line in found if _length(line, hand, size) > width)  # ink takes less
     fits = all(_extent(line, hand, size)[1] <= width for line in wide)
-    return (cost, found) if fits else None
+    return (broken[0], found) if fits else None
 
 
 @lru_cache(maxsize=8192)
@@ -417,78 +348,16 @@ def _ink(text: str, hand: _Hand, size: int) -> tuple[int, int, int, int]:
     return left + x, top + y, right + x, bottom + y
 
 
-def _greedy(full: Sequence[float], bare: Sequence[float], width: int) -> int | None:
-    """Return the fewest lines that hold all units, None where one is wider than a line."""
-    rows, used = 1, 0.0
-    for advance, ink in zip(full, bare, strict=True):
-        if ink > width:
-            return None
-        if used + ink > width:
-            rows, used = rows + 1, 0.0
-        used += advance
-    return rows
-
-
-def _balanced(
-    units: Sequence[str], full: Sequence[float], bare: Sequence[float], width: int, rows: int
-) -> tuple[float, list[int]]:
-    """Return cost and edges (0 … number of units) of the `rows` lines that look best."""
-    count = len(units)
-    letters = [0, *accumulate(sum(map(str.isalnum, unit)) for unit in units)]
-    breaks = [0.0, *(_break_cost(units, end) for end in range(1, count)), 0.0]
-    lone = [unit.strip().lower() in _WEAK for unit in units]
-    best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
-    for row in range(1, rows + 1):
-        reached: dict[int, tuple[float, int]] = {}
-        for start, (before, _) in best[-1].items():
-            used = 0.0
-            for end in range(start + 1, count + 1):
-                if used + bare[end - 1] > width:
-                    break
-                used += full[end - 1]
-                if (end == count) != (row == rows):
-                    continue
-                cost = before + breaks[end] + max(0.0, 1 - used / width) ** 2
-                widow = start > 0 and letters[end] - letters[start] <= 1
-                if rows > 1 and used < _SHORT * width:
-                    cost += _COST_SHORT
-                if widow or (end == start + 1 and lone[start]):
-                    cost += _COST_WIDOW
-                if end not in reached or cost < reached[end][0]:
-                    reached[end] = (cost, start)
-        best.append(reached)
-    edges = [count]
-    for reached in reversed(best[1:]):
-        edges.append(reached[edges[-1]][1])
-    return best[-1][count][0], edges[::-1]
-
-
-def _break_cost(units: Sequence[str], end: int) -> float:
-    """Return what it costs to break the line before `units[end]`."""
-    last = units[end - 1].strip()
-    cost = _COST_IN_WORD if _in_word(units[end - 1], units[end]) else 0.0
-    if last.lower() in _WEAK:
-        cost += _COST_WEAK
-    if not last:
-        return cost
-    if len(last) == 1 and written.width(last) == 2 and last.isalnum():
-        cost += _COST_WEAK
-    if last[-1] in _STOPS:
-        return cost - _GAIN_STOP
-    return cost - _GAIN_PUNCTUATION if last[-1] in _CLOSING else cost
-
-
-def _cut(
-    pieces: Sequence[str], hand: _Hand, size: int, *, width: int, most: int
-) -> tuple[str, ...]:
+def _cut(clean: str, hand: _Hand, size: int, *, width: int, most: int) -> tuple[str, ...]:
     """Return the longest beginning of the text, with an ellipsis, that fits."""
-    for units in (_words(pieces), _characters(pieces)):
-        low, high = 0, len(units)
+    for whole_to in (None, breaking.LOOSE, 1):
+        parts = breaking.units(clean, hand.language, most=whole_to)
+        low, high = 0, len(parts)
         found: tuple[str, ...] | None = None
         while low < high:
             kept = (low + high + 1) // 2
-            last = units[kept - 1].rstrip().rstrip(_CLOSING) + _ELLIPSIS
-            lines = _set([*units[: kept - 1], last], hand, size, width=width, most=most)
+            last = parts[kept - 1].text.rstrip().rstrip(breaking.CLOSING) + _ELLIPSIS
+            lines = _set([*parts[: kept - 1], Unit(last)], hand, size, width=width, most=most)
             if lines is None:
                 high = kept - 1
             else:

@@ -16,6 +16,15 @@ _SEEN = 1.6
 """Least contrast of a transparent picture with the ground that shows through."""
 _MARGIN = 0.045
 """Of the frame's shorter side, around a page to read."""
+_MELT = 0.05
+"""Of the canvas' shorter side: the width in which an edge melts into what is around it."""
+_COARSE = 16
+"""Pixels of the canvas to one of the ground while it is made: it is out of focus anyway."""
+_OUT_OF_FOCUS = 0.09
+"""Sigma of the ground's blur, of the canvas' shorter side: colours are left, and no shape."""
+_KEPT, _COLOUR = 0.72, 1.1
+"""Light that the ground of a bright picture keeps, and its colours' strength: livelier than grey,
+quieter than the picture."""
 _DITHER_SEED = 5
 
 Size = tuple[int, int]
@@ -47,7 +56,7 @@ def mounted(
     if plan.way == "solid":
         ground = _plain(canvas, style.colours.background, style.colours.horizon)
     else:
-        ground = _backdrop(picture, canvas)
+        ground = _surround(subject, canvas, at)
     return _raised(subject, ground, at)
 
 
@@ -65,17 +74,52 @@ def _fitted(picture: Image.Image, room: Size) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _backdrop(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return `size` pixels of the picture's own colours, out of focus and darkened."""
-    small = ImageOps.fit(picture, (max(2, size[0] // 16), max(2, size[1] // 16)))
-    soft = small.filter(ImageFilter.GaussianBlur(min(small.size) / 12))
-    large = np.asarray(soft.resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
+def melted(subject: Image.Image, plan: Plan, canvas: Size) -> Image.Image:
+    """Return a canvas that `subject` (RGB) spans one way, its other edges melting into the ground.
+
+    Args:
+        subject: What of the picture is seen, in the size of `plan.box` on the canvas.
+        plan: How it is to be shown.
+        canvas: Width and height of what is returned.
+    """
+    at = (round(plan.box.left * canvas[0]), round(plan.box.top * canvas[1]))
+    ground = _surround(subject, canvas, at)
+    ground.paste(subject, at, _melting(subject.size, canvas))
+    return ground
+
+
+def _melting(size: Size, canvas: Size) -> Image.Image:
+    """Return the mask of a subject whose edges fade where the canvas goes on."""
+    soft = round(_MELT * min(canvas))
+    sides = []
+    for extent, whole in zip(size, canvas, strict=True):
+        apart = np.minimum(np.arange(extent), np.arange(extent)[::-1]) + 0.5
+        ramp = np.clip(apart / soft, 0, 1) if extent < whole - 1 else np.ones(extent)
+        sides.append(ramp * ramp * (3 - 2 * ramp))
+    return Image.fromarray(np.rint(255 * np.outer(sides[1], sides[0])).astype(np.uint8))
+
+
+def _surround(subject: Image.Image, canvas: Size, at: tuple[int, int]) -> Image.Image:
+    """Return a ground that goes on where `subject` ends: mirrored, out of focus, a little quieter.
+
+    A sky goes on as sky and a meadow as meadow, so no edge draws the eye.
+    """
+    small = max(1, canvas[0] // _COARSE), max(1, canvas[1] // _COARSE)
+    scale = small[0] / canvas[0], small[1] / canvas[1]
+    size = max(1, round(subject.width * scale[0])), max(1, round(subject.height * scale[1]))
+    left = min(round(at[0] * scale[0]), small[0] - size[0])
+    top = min(round(at[1] * scale[1]), small[1] - size[1])
+    inner = np.asarray(subject.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    beyond = ((top, small[1] - size[1] - top), (left, small[0] - size[0] - left), (0, 0))
+    mirrored = Image.fromarray(np.pad(inner, beyond, mode="symmetric"))
+    soft = mirrored.filter(ImageFilter.GaussianBlur(min(small) * _OUT_OF_FOCUS))
+    large = np.asarray(soft.resize(canvas, Image.Resampling.BICUBIC), dtype=np.float32)
     grey = large.mean(axis=2, keepdims=True)
     # A bright picture would outshine its subject; a night has little light to lose.
-    keep = 0.5 + 0.3 * max(0.0, 1 - float(grey.mean()) / 110)
-    dark = (0.8 * large + 0.2 * grey) * keep
-    noise = np.random.default_rng(_DITHER_SEED).random((size[1], size[0], 1), dtype=np.float32)
-    return Image.fromarray(np.clip(dark + noise, 0, 255).astype(np.uint8))
+    keep = _KEPT + (1 - _KEPT) * max(0.0, 1 - float(grey.mean()) / 110)
+    quiet = (_COLOUR * large + (1 - _COLOUR) * grey) * keep
+    noise = np.random.default_rng(_DITHER_SEED).random((canvas[1], canvas[0], 1), dtype=np.float32)
+    return Image.fromarray(np.clip(quiet + noise, 0, 255).astype(np.uint8))
 
 
 def _plain(size: tuple[int, int], above: RGB, below: RGB) -> Image.Image:

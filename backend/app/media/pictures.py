@@ -1,8 +1,8 @@
 """Any picture a user may give, turned into the still the renderer moves over.
 
-The still is the frame times `OVERSCAN`. `framing.plan` decides whether a picture fills it or is kept
-whole in the middle: over a blurred, darkened version of itself, over the colour that its own border
-has, or over the style's ground.
+The still is the frame times `OVERSCAN`, longer one way where the view travels. `framing.plan` decides
+whether a picture fills it, spans it one way, or is kept whole in the middle: over its own colours out
+of focus, over the colour that its own border has, or over the style's ground.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.media.framing import Plan
 from app.media.styles import Style
 from app.models import Framing
 
-VERSION = "2"
+VERSION = "3"
 """Raised when the same inputs give another picture."""
 
 OVERSCAN = 1.2
@@ -92,9 +92,10 @@ def prepare(
     style: Style,
     framing: Framing = "auto",
 ) -> Plan:
-    """Write the still of the picture at `path` for a frame of `size`: exactly `canvas(size)`, RGB.
+    """Write the still of the picture at `path` for a frame of `size`: `canvas(size)`, RGB.
 
-    `target` becomes a PNG if its name ends so, else a JPEG.
+    A view that travels has a still as much wider or higher as `Plan.spread` says. `target` becomes
+    a PNG if its name ends so, else a JPEG.
 
     Returns:
         How the picture was framed.
@@ -106,11 +107,25 @@ def prepare(
     picture = _decode(path, max(whole))
     plan = plans.plan(picture, whole, framing=framing, zone=places.zone(size, style))
     if plan.way == "crop":
-        still = cropped(picture, plan.window, whole)
+        still = cropped(picture, plan.window, _spread(whole, plan))
+    elif plan.way == "part":
+        still = mounts.melted(cropped(picture, plan.window, _boxed(whole, plan)), plan, whole)
     else:
         still = mounts.mounted(picture, plan, whole, size, style)
     save(still, target)
     return plan
+
+
+def _spread(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
+    """Return the size of a travelling view's canvas, both sides even."""
+    width, height = (
+        2 * round(side * more / 2) for side, more in zip(size, plan.spread, strict=True)
+    )
+    return width, height
+
+
+def _boxed(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
+    return round(plan.box.width * size[0]), round(plan.box.height * size[1])
 
 
 def opened(path: Path, side: int, background: tuple[int, int, int]) -> Image.Image:

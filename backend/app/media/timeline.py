@@ -44,6 +44,12 @@ SETTLING_SECONDS = 0.8
 NATIVE = OVERSCAN
 """The zoom at which a canvas pixel is a frame pixel; beyond it pictures would be blown up."""
 
+PASSING = 1.08
+"""The zoom, over that of all of a canvas' shorter way, of a view that travels: pixels of the canvas
+are still a tenth smaller than those of the frame, so nothing shimmers, and a hair is left beside."""
+_MIDDLE = 0.04
+"""Share of a canvas off its middle from which on a view ends on the side of what it is about."""
+
 _HAIR = 0.004
 """Share of a canvas' side; see `_keeping`."""
 
@@ -69,6 +75,7 @@ class SceneTake:
         steps: Canvases that take the picture's place one after the other, each with its SHA-256
             and the number of the sentence it comes with.
         keep: What of the canvas stays in sight whatever moves: faces. None is its middle only.
+        spread: How much wider and higher than usual the canvas is; see `framing.Plan`.
     """
 
     id: str
@@ -78,11 +85,12 @@ class SceneTake:
     sentences: tuple[Take, ...]
     steps: tuple[tuple[Path, str, int], ...] = ()
     keep: Region | None = None
+    spread: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Pose:
-    """What of the canvas is seen: `zoom` 1 is all of it, (`x`, `y`) the centre as shares of it."""
+    """What of the canvas is seen: its width over `zoom`, around (`x`, `y`) as shares of it."""
 
     zoom: float
     x: float = 0.5
@@ -274,6 +282,7 @@ def _segment(
             fps=fps,
             amount=style.motion,
             keep=scene.keep,
+            spread=scene.spread,
         ),
         previous=_end(before) if before else None,
         transition=transition,
@@ -315,6 +324,7 @@ def moved(
     fps: int,
     amount: float,
     keep: Region | None = None,
+    spread: tuple[float, float] = (1.0, 1.0),
 ) -> Motion:
     """Choose the motion of a picture by its digest, so that it stays the same wherever it stands.
 
@@ -329,12 +339,16 @@ def moved(
         fps: Frames per second.
         amount: How much of the room to use, 0-1.
         keep: What of the canvas stays in sight all the way, in shares of it.
+        spread: How much wider and higher than usual the canvas is; the view travels that way.
     """
     if kind == "card":
         settling = min(frames, round(SETTLING_SECONDS * fps))
         start = Pose(NATIVE / (1 + 0.03 * amount))
         return Motion(start, Pose(NATIVE), settling, settling)
-    far, end = (_keeping(pose, keep) for pose in _way(bytes.fromhex(sha256[:8]), amount))
+    digest = bytes.fromhex(sha256[:8])
+    still = spread == (1.0, 1.0)
+    way = _way(digest, amount) if still else _travelled(digest, amount, spread, keep)
+    far, end = (_keeping(pose, keep, spread) for pose in way)
     share = min(1.0, frames / (TRAVEL_SECONDS * fps))
     start = Pose(
         end.zoom + share * (far.zoom - end.zoom),
@@ -367,7 +381,24 @@ def _posed(zoom: float, aside: float, upward: float) -> Pose:
     return Pose(zoom, 0.5 + aside * room, 0.5 + upward * room)
 
 
-def _keeping(pose: Pose, keep: Region | None) -> Pose:
+def _travelled(
+    digest: bytes, amount: float, spread: tuple[float, float], keep: Region | None
+) -> tuple[Pose, Pose]:
+    """Return the poses between which a view travels across a long canvas, ending near `keep`."""
+    zoom = spread[0] * PASSING
+    rooms = (0.5 - 0.5 / zoom, 0.5 - 0.5 * spread[0] / (spread[1] * zoom))
+    long = 0 if spread[0] > spread[1] else 1
+    middles = ((keep.left + keep.right) / 2, (keep.top + keep.bottom) / 2) if keep else (0.5, 0.5)
+    aside = middles[long] - 0.5
+    forward = aside > 0 if abs(aside) > _MIDDLE else bool(digest[1] & 1)
+    reach = amount * rooms[long] * (1 if forward else -1)
+    ends = (
+        Pose(zoom, *((0.5 + at, 0.5) if long == 0 else (0.5, 0.5 + at))) for at in (-reach, reach)
+    )
+    return next(ends), next(ends)
+
+
+def _keeping(pose: Pose, keep: Region | None, spread: tuple[float, float] = (1.0, 1.0)) -> Pose:
     """Return the pose nearest to `pose` that shows all of `keep`, with a hair to spare.
 
     The hair covers what poses between two such ones miss: an edge's way is slightly bent.
@@ -376,8 +407,9 @@ def _keeping(pose: Pose, keep: Region | None) -> Pose:
         return pose
     left, top = max(0.0, keep.left - _HAIR), max(0.0, keep.top - _HAIR)
     right, bottom = min(1.0, keep.right + _HAIR), min(1.0, keep.bottom + _HAIR)
-    zoom = min(pose.zoom, 1 / (right - left), 1 / (bottom - top))
-    half = 0.5 / zoom
-    x = min(max(pose.x, half, right - half), 1 - half, left + half)
-    y = min(max(pose.y, half, bottom - half), 1 - half, top + half)
+    upright = spread[0] / spread[1]
+    zoom = max(spread[0], min(pose.zoom, 1 / (right - left), upright / (bottom - top)))
+    wide, high = 0.5 / zoom, 0.5 * upright / zoom
+    x = min(max(pose.x, wide, right - wide), 1 - wide, left + wide)
+    y = min(max(pose.y, high, bottom - high), 1 - high, top + high)
     return Pose(zoom, x, y)

@@ -33,6 +33,8 @@ _AHEAD, _HOLD, _RELEASE = 0.25, 0.15, 0.6
 _SHORT_GAP = 1.2
 """A pause of fewer seconds stays ducked; more than ahead + hold + release, so ramps never meet."""
 _AUDIBLE = 10 ** (-54 / 20)
+_OPPOSED = -0.3
+"""Correlation of two sides below which they cancel each other rather than differ."""
 _CROSSFADE = 2.0
 """Seconds over which the end of looped music blends into its start."""
 
@@ -210,7 +212,8 @@ def _merged(intervals: Sequence[tuple[int, int]]) -> Iterator[tuple[float, float
 def loop(source: Path, total: int, target: Path) -> None:
     """Write `total` samples of the music in `source`, its end blended into its start.
 
-    Silence before and after the music is left out.
+    Silence before and after the music is left out. Where its sides take from each other, one is
+    turned round: from one loudspeaker nothing would be left.
 
     Args:
         source: 48 kHz stereo 16-bit WAV.
@@ -220,7 +223,7 @@ def loop(source: Path, total: int, target: Path) -> None:
     Raises:
         InputError: `music_silent`, or `music_short` for less than a second to loop.
     """
-    first, last = _extent(source)
+    first, last, turn = _extent(source)
     if last - first < min(RATE, total):
         raise InputError(
             "music_short",
@@ -236,20 +239,23 @@ def loop(source: Path, total: int, target: Path) -> None:
             head = _stereo(file, fade)
             if tail is not None:
                 head = head * rise + tail * rise[::-1]
-            write(out, head[:left])
+            write(out, head[:left] * turn)
             left -= len(head)
             while left > 0 and (want := min(_BLOCK, last - fade - file.tell())) > 0:
                 block = _stereo(file, want)
-                write(out, block[:left])
+                write(out, block[:left] * turn)
                 left -= len(block)
             tail = _stereo(file, fade)
 
 
-def _extent(source: Path) -> tuple[int, int]:
-    """Return the samples between which the music in `source` can be heard."""
+def _extent(source: Path) -> tuple[int, int, NDArray[np.float32]]:
+    """Return the samples between which the music in `source` can be heard, and its sides' signs."""
     first, last, step = None, 0, RATE // 20
+    alike = power = 0.0
     with wave.open(str(source), "rb") as file:
         while len(block := _stereo(file, step)):
+            alike += float(np.vdot(block[:, 0], block[:, 1]))
+            power += float(np.vdot(block, block)) / 2
             if np.abs(block).max() > _AUDIBLE:
                 first = file.tell() - len(block) if first is None else first
                 last = file.tell()
@@ -259,7 +265,7 @@ def _extent(source: Path) -> tuple[int, int]:
             "The music can't be heard: the file is silent.",
             "Choose another piece, or `music: none`.",
         )
-    return first, last
+    return first, last, np.array([1, -1 if alike < _OPPOSED * power else 1], np.float32)
 
 
 def _stereo(file: wave.Wave_read, samples: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ what was made from the same inputs and is still what was recorded. Knows neither
 
 from __future__ import annotations
 
-from app.project.folder import EVENTS, Outdated, Project, style_file
+from app.project.folder import Project, style_file
 from app.project.hold import EDIT, WORK
 from app.project.listing import ACTIVE, active, check_id, ids, last_id
 from app.project.owner import Owner
@@ -21,6 +21,7 @@ from app.project.state import (
     StageState,
     now,
 )
+from app.project.store import EVENTS, Outdated
 
 __all__ = [
     "ACTIVE",

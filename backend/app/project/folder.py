@@ -1,21 +1,19 @@
-"""One project's folder: create, open, make, the state's transactions, the owner's lock."""
+"""One project's folder: create, open, its runs, what is made in it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from app import disk, settings
-from app.errors import InputError, NotFoundError, StateError
+from app.errors import NotFoundError, StateError
 from app.models import FEEDS, Artifact, ProjectSpec, Stage
 from app.project import owner
-from app.project.hold import EDIT, STATE_LOCK, Hold
+from app.project.hold import EDIT, STATE_LOCK
 from app.project.listing import ACTIVE, LAST_ID, check_id, ids, last_id
 from app.project.state import (
     PREVIOUS,
@@ -27,21 +25,17 @@ from app.project.state import (
     now,
     parse,
 )
+from app.project.store import Outdated, Store
 
 NEW_LOCK = ".new.lock"
 RUN = "run"
 CANCELLED = "cancelled"
-EVENTS = "events.jsonl"
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
 
 
-class Outdated(Exception):  # noqa: N818 - a fact, not a fault
-    """A later run owns the project, or this one is over: nothing more may be committed by it."""
-
-
-class Project(Hold):
+class Project(Store):
     """One project on disk. Cheap to open: any number of handles may be, anywhere.
 
     Threads may make things through one handle; its lock is taken by one thread for all of them.
@@ -51,10 +45,6 @@ class Project(Hold):
         folder: Its folder below the data folder.
         fence: The run this handle commits for; None commits whatever it is asked to.
     """
-
-    def __init__(self, folder: Path, project_id: int) -> None:
-        super().__init__(folder)
-        self.id = project_id
 
     # -- coming into being -------------------------------------------------------------
 
@@ -154,125 +144,6 @@ class Project(Hold):
         disk.rename(self.folder, gone)
         disk.fsync(gone.parent)
         disk.remove(gone)
-
-    # -- state ---------------------------------------------------------------------------
-
-    def state(self) -> ProjectState:
-        """Return the state as it stands, read anew; the previous generation if that must serve.
-
-        Raises:
-            StateError: `state_unreadable` or `state_newer`; nothing was changed.
-        """
-        return self._read()[0]
-
-    def _read(self) -> tuple[ProjectState, str | None]:
-        """Return the state and, where the current file could not be used, why."""
-        current = self.folder / STATE
-        try:
-            return self._checked(parse(current)), None
-        except UnreadableError as error:
-            reason = str(error)
-        try:
-            return self._checked(parse(self.folder / PREVIOUS)), reason
-        except UnreadableError as error:
-            raise StateError(
-                "state_unreadable",
-                f"{current} can't be used: {reason}; nor can its previous generation: {error}.",
-                "Restore either from a backup; nothing was changed.",
-            ) from None
-
-    def _checked(self, state: ProjectState) -> ProjectState:
-        if state.project_id != self.id:
-            raise UnreadableError(f"it belongs to project {state.project_id}")
-        return state
-
-    @contextlib.contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[ProjectState]:
-        """Change the state: read under a lock, let the caller change it, write it durably.
-
-        An exception inside leaves the file as it was.
-
-        Args:
-            durable: False for what may be forgotten in a power cut: not forced to the disk.
-
-        Raises:
-            Outdated: The handle commits for a run (`claim`) that is over or was taken over from.
-        """
-        with disk.lock(self.folder / STATE_LOCK):
-            state, damage = self._read()
-            self._refuse_outdated(state)
-            if damage:
-                self._keep_damaged(damage)
-            yield state
-            state.updated_at = now()
-            self._write(state, rotate=damage is None, durable=durable)
-
-    def keep_private(self, name: str, document: Mapping[str, Any]) -> None:
-        """Write a file of `private/` durably, mode 0600, that only this project's owner reads.
-
-        Args:
-            name: The file's name.
-            document: JSON values.
-
-        Raises:
-            Outdated: As in `transaction`.
-        """
-        with disk.lock(self.folder / STATE_LOCK):
-            self._refuse_outdated(self._read()[0])
-            path = self.path(f"private/{name}")
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            disk.write_json(path, dict(document))
-            path.chmod(0o600)
-
-    def _refuse_outdated(self, state: ProjectState) -> None:
-        if self.fence is not None and (state.run.number != self.fence or state.run.ended):
-            raise Outdated
-
-    def _keep_damaged(self, damage: str) -> None:
-        current = self.folder / STATE
-        kept = "nowhere, there was no file"
-        if current.exists():
-            aside = self.folder / f"project_state.damaged-{time.time_ns()}.json"
-            disk.rename(current, aside)
-            kept = aside.name
-        self.log(
-            "state_recovered",
-            message=f"{STATE} could not be used: {damage}. The previous generation was taken; "
-            f"the damaged file is kept as {kept}.",
-        )
-
-    def _write(self, state: ProjectState, *, rotate: bool, durable: bool = True) -> None:
-        current = self.folder / STATE
-        aside = disk.temporary(current)
-        try:
-            disk.write(aside, encode(state))
-            if durable:
-                disk.fsync(aside)
-            if rotate and durable:  # the generation before stays one that is on the disk
-                self._keep_previous(current)
-            disk.rename(aside, current)
-        except BaseException:
-            disk.unlink(aside)
-            raise
-        if durable:
-            disk.fsync(self.folder)
-
-    def _keep_previous(self, current: Path) -> None:
-        previous = self.folder / PREVIOUS
-        link = disk.temporary(previous)
-        try:
-            os.link(current, link)
-        except OSError:  # a file system without hard links
-            disk.write_atomic(previous, current.read_bytes())
-            return
-        disk.rename(link, previous)
-        # rename(2) leaves both names where they are one file: after a crash just here
-        disk.unlink(link)
-
-    def log(self, code: str, **facts: Any) -> None:
-        """Add a line to `events.jsonl`, the history a person can read."""
-        line = {"time": now(), "code": code, **facts}
-        disk.append_line(self.folder / EVENTS, json.dumps(line, ensure_ascii=False))
 
     # -- runs ---------------------------------------------------------------------------------
 
@@ -525,22 +396,6 @@ class Project(Hold):
         for name in set(artifacts) - names:
             disk.unlink(self.path(name))
             del artifacts[name]
-
-    def path(self, name: str) -> Path:
-        """Return the absolute path of a name inside the project.
-
-        Raises:
-            InputError: `path_outside`, for a name that leaves the folder.
-        """
-        pure = PurePosixPath(name)
-        wrong = pure.is_absolute() or not pure.parts or ".." in pure.parts or "\x00" in name
-        if wrong or disk.leads_out(self.folder, pure.parts):
-            raise InputError(
-                "path_outside",
-                f"{name!r} is not a path inside the project.",
-                "Give a relative path without '..' and without links that lead out of the folder.",
-            )
-        return self.folder.joinpath(*pure.parts)
 
     def seal(self, state: ProjectState) -> str:
         """Return the digest of what a finished video was made from and by: spec, sources, code.

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from app import prices
 from app.errors import InputError
-from app.project.folder import EVENTS, Project
+from app.project.folder import Project
 from app.project.state import ProjectState, Spend
+from app.project.store import EVENTS
 from app.spending import Usage
 
 CODE = "spend"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _DIGITS = "零一二三四五六七八九"
 _PLACES = ("", "十", "百", "千")
@@ -15,6 +16,9 @@ UNITS: dict[str, str] = {
     "hr": "小時", "min": "分鐘", "sec": "秒", "ms": "毫秒", "px": "像素",
     "㎞": "公里", "㎝": "公分", "㎜": "公釐", "㎏": "公斤", "㎡": "平方公尺", "㎢": "平方公里",
     "㏄": "西西", "kHz": "千赫", "MHz": "百萬赫茲", "GHz": "吉赫", "Hz": "赫茲", "kW": "千瓦", "W": "瓦",
+    "kWh": "千瓦小時", "MW": "百萬瓦", "dB": "分貝", "kcal": "大卡", "cal": "卡", "km/s": "公里每秒",
+    "m³": "立方公尺", "cm²": "平方公分", "cm³": "立方公分", "μm": "微米", "µm": "微米", "hPa": "百帕",
+    "kPa": "千帕", "oz": "盎司", "lb": "磅", "ft": "英尺", "mi": "英里", "mph": "英里每小時",
 }  # fmt: skip
 """Unit after a number → how it is said."""
 
@@ -25,40 +29,60 @@ _MONEY = {
 _UNIT = "|".join(re.escape(u) for u in sorted(UNITS, key=len, reverse=True))
 _N = r"[0-9]{1,15}(?:,[0-9]{3})*(?:\.[0-9]{1,15})?"
 _END = r"(?![A-Za-z0-9])"
+_SIGN = "(?<![0-9A-Za-z%％年月日號点點時分秒元度樓週周])[-−+]"
+_FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
+_ROMAN = "ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ"
+_POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 NUMBER = rf"""
-    (?P<date>(?<![0-9])[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}{_END})
+    (?P<to>(?:(?<=[0-9%％年月日號點時分秒元度樓])|(?<=[0-9][FK]))[-–~～](?=\ ?[0-9$])
+        |(?<=[一二三四五六七八九十日月年])[-–~～](?=(?:週|周|星期|禮拜)?[一二三四五六七八九十日])
+        |(?<=[0-9]\ )[–~～](?=\ [0-9]))
+    |(?P<minus>(?<=[0-9]\ )[-−–](?=\ [0-9.]+\ ?=))
+    |(?P<compared>[<>≤≥](?=\ ?[-−$]?[0-9])|±(?=[0-9]))
+    |(?P<about>(?<![0-9A-Za-z㐀-鿿~～])[~～≈](?=\ ?[0-9]))
+    |(?P<per>(?<=[元圓塊里度尺斤升次份])/(?=小時|[年月週周天日時秒坪人次位個箱包盒份瓶]|公[斤里升尺]|分鐘|平方))
+    |(?P<vulgar>[0-9]{{0,4}}[{"".join(_FRACTIONS)}])
+    |(?P<roman>[{_ROMAN}])
+    |(?P<power>(?<![0-9.])[0-9]{{1,9}}(?:\^[0-9]{{1,3}}|[{_POWERS}]{{1,3}}))
+    |(?P<date>(?<![0-9])[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}{_END})
     |(?P<phone>(?<![0-9])(?:0[0-9]{{1,3}}[-\ ]|\(0[0-9]{{1,3}}\)\ ?)[0-9]{{3,4}}[-\ ]?[0-9]{{3,4}}{_END}
         |\+[0-9]{{1,3}}(?:-[0-9]{{1,4}}){{2,4}}{_END})
     |(?P<time>(?<![0-9:])[0-9]{{1,2}}:[0-5][0-9](?::[0-5][0-9])?{_END}(?!:))
     |(?P<ratio>[0-9]{{1,4}}:[0-9]{{1,4}}{_END})
     |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]\ ?{_N}[萬億兆]?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
-    |(?P<degrees>[-−]?{_N}(?:°C|℃|°F|℉|°))
-    |(?P<percent>[-−+]?{_N}(?:[-–~～]{_N})?[%‰])
+    |(?P<degrees>(?:{_SIGN})?{_N}(?:[-–~～]{_N})?\ ?(?:°C|℃|°F|℉|°))
+    |(?P<percent>(?:{_SIGN})?{_N}(?:[-–~～]{_N})?\ ?[%‰])
     |(?P<fraction>(?<![0-9/])[0-9]{{1,3}}/[0-9]{{1,4}}{_END}(?!/))
     |(?P<range>{_N}[-–~～]{_N}(?:{_UNIT})?{_END})
     |(?P<size>[0-9]{{1,5}}[x×][0-9]{{1,5}}{_END})
-    |(?P<measure>[-−+]?{_N}(?:{_UNIT}){_END})
-    |(?P<plain>(?:(?<![0-9A-Za-z])[-−+])?{_N}{_END})
+    |(?P<measure>(?:{_SIGN})?{_N}(?:{_UNIT}){_END})
+    |(?P<plain>(?:{_SIGN})?{_N}{_END})
     |(?P<unit>(?<=[0-9]\ )(?:{_UNIT}){_END})
 """
 """Verbose pattern of everything with digits that is said in Chinese."""
 
 _LATIN_UNIT = re.compile(rf"(?:{_UNIT}){_END}")
 _TWO_OF = frozenset(
-    "個位名隻條次天週周年種張支枝本部台臺輛件份步秒分點倍人杯瓶碗塊元片頁篇句場段首集間家棟座層組套對雙"
+    "個位名隻條次天週周年種張支枝本部台臺輛件份步秒分點倍人杯瓶碗塊元片頁篇句場段首集間家棟座層組套對雙坪成大男女"
     "把根顆粒朵棵頭匹項道口面幅格站趟回遍聲下歲度代派派所門班群排行列串束包盒箱袋桶公小千萬億兆百"
 )
 """What 2 counts as 兩 rather than 二."""
 _ORDINAL = frozenset("第初民週周期拜")
 _HOTLINES = frozenset(("110", "112", "113", "118", "119", "165", "1922", "1925", "1950", "1999"))
-_HOTLINE = re.compile("報警|報案|專線|熱線|電話")
+_HOTLINE = re.compile("報警|報案|.{0,4}專線|.{0,4}熱線|電話")
 _DECADE = re.compile(r"年(?:前|後|來|以|內|間|歷史|之久|的歷史)")
-_EVENT = re.compile(
-    "奧運|亞運|世界|世足|世大運|經典賽|總統|大選|跨年|新年|年度|最新|全新|[春夏秋冬][季天]"
+_SPAN_OR_EVENT = re.compile(
+    "[-–~到至]|奧運|亞運|世界|世足|世大運|經典賽|總統|大選|跨年|新年|年度|最新|全新|[春夏秋冬][季天]"
     "|台灣|臺灣|台北|臺北|高雄|台中|臺中|台南|臺南|日本|東京|大阪|巴黎|倫敦|里約|北京|洛杉磯"
 )
-"""What follows a year that is written without its 年: 2026世界盃."""
+"""What follows a year that is written without its 年: 2026世界盃, 2026-2027年."""
+_ONE_OF_TWO = re.compile(r"[、,]\ ?3(\D)")
+"""2、3個 is 兩、三個."""
+_NUMBERED = re.compile(".?年級|[年級]班|.?分之|[路街道][段巷弄號]")
+"""The character before a number and what follows it, where it is the name of one among others."""
+_DEGREES = re.compile(r"(?:[-–~～][0-9.]+)?度")
+_LINE = re.compile("公車|客運|路(?!口)|客機|號公車")
 _LONG = 12
 
 
@@ -167,8 +191,9 @@ def _money(text: str, _before: str, rest: str) -> str:
 
 
 def _degrees(text: str, _before: str, rest: str) -> str:
-    number = re.match(rf"[-−]?{_N}", text)
-    amount = _number(number[0]) if number else ""
+    found = re.match(rf"([-−+]?{_N})(?:[-–~～]({_N}))?", text)
+    low, high = (found[1], found[2]) if found else ("", None)
+    amount = _number(low) + (f"到{_number(high)}" if high else "")
     scale = text[-1]
     if scale in "C℃F℉":
         amount = amount.replace("負", "零下")
@@ -178,9 +203,10 @@ def _degrees(text: str, _before: str, rest: str) -> str:
 
 def _percent(text: str, _before: str, _rest: str) -> str:
     lead = "千分之" if text.endswith("‰") else "百分之"
-    low, *high = re.split(r"(?<=\d)[-–~～]", text[:-1])
+    low, *high = re.split(r"(?<=\d)[-–~～]", text[:-1].rstrip())
     sign, low = (low[0], low[1:]) if low[0] in "-−+" else ("", low)
-    said = {"-": "負", "−": "負", "+": "正"}.get(sign, "") + lead + _number(low)
+    share = "百" if low == "100" and not high else _number(low)
+    said = {"-": "負", "−": "負", "+": "正"}.get(sign, "") + lead + share
     return said + "".join(f"到{_number(part)}" for part in high)
 
 
@@ -189,7 +215,20 @@ def _fraction(text: str, before: str, _rest: str) -> str:
     month_and_day = 1 <= over <= 12 and 1 <= under <= 31
     if month_and_day and (over >= under or under > 10 or before in ("在", "於", "到", "從", "至")):
         return f"{cardinal(over)}月{cardinal(under)}日"
-    return f"{cardinal(under)}分之{cardinal(over)}"
+    if over > under:  # blood pressure, a score
+        return cardinal(over) + cardinal(under)
+    return f"{'百' if under == 100 else cardinal(under)}分之{cardinal(over)}"
+
+
+def _vulgar(text: str, _before: str, _rest: str) -> str:
+    whole = f"{cardinal(int(text[:-1]))}又" if text[:-1] else ""
+    return whole + _fraction(_FRACTIONS[text[-1]], "", "")
+
+
+def _power(text: str, _before: str, _rest: str) -> str:
+    base = re.sub(rf"\^.*|[{_POWERS}]+", "", text)
+    height = unicodedata.normalize("NFKC", text[len(base) :].lstrip("^"))
+    return f"{cardinal(int(base))}的{cardinal(int(height))}次方"
 
 
 def _range(text: str, before: str, rest: str) -> str:
@@ -216,16 +255,18 @@ def _plain(text: str, before: str, rest: str) -> str:
     year = text.isdigit() and rest.startswith("年") and not decade
     if (year and len(text) == 4 and text != "1000") or before == "#":
         return digits(text)
-    if (
-        text.isdigit()
-        and len(text) == 4
-        and rest[:1] in ("-", "–", "~", "到", "至")
-        and text[:2] in ("19", "20")
-    ):
-        return digits(text)
     if _one_by_one(text, before, rest):
         return digits(text)
-    if before not in _ORDINAL and (rest[:1] in _TWO_OF or _LATIN_UNIT.match(rest)):
+    if text[0] in "-−" and _DEGREES.match(rest):
+        return f"零下{_number(text[1:])}"
+    follows = _ONE_OF_TWO.match(rest)
+    if text == "2" and follows and follows[1][0] in _TWO_OF:
+        return "兩"
+    if (
+        before not in _ORDINAL
+        and not _NUMBERED.match(before + rest)
+        and (rest[:1] in _TWO_OF or _LATIN_UNIT.match(rest))
+    ):
         return _count(text)
     return _number(text)
 
@@ -235,22 +276,45 @@ def _one_by_one(text: str, before: str, rest: str) -> bool:
 
     A year without its 年 (2026世界盃) and a discount (85折) are told in figures, too.
     """
-    if len(text) == 4 and text[:2] in ("19", "20") and text.isdigit() and _EVENT.match(rest):
+    if not text.isdigit():
+        return False
+    if len(text) == 4 and text[:2] in ("19", "20") and _SPAN_OR_EVENT.match(rest):
         return True
-    if len(text) == 2 and text[1] != "0" and rest.startswith("折") and text.isdigit():
-        return True
+    if len(text) == 3:
+        return _three(text, before, rest)
     if text in _HOTLINES:
         return before in tuple("撥打") or bool(_HOTLINE.match(rest))
+    if len(text) != 2:
+        return False
+    followers = {"0": ("年代", "後"), "5": ("折", "後")}.get(text[1], ("折",))
+    return rest.startswith(followers)
+
+
+def _three(text: str, before: str, rest: str) -> bool:
+    """Tell whether three figures are a tower, a line of buses, a year of the Republic or a hotline."""
     if text == "101":
         return before == "北" or rest.startswith("大樓")
-    return len(text) == 2 and text[1] in "05" and rest.startswith("後") and text.isdigit()
+    if text[1:] != "00" and (_LINE.match(rest) or before == "音"):
+        return True
+    if text[1:] != "00" and rest.startswith("年"):
+        return before == "國" or bool(re.match(r"年\ ?1?[0-9]\ ?月", rest))
+    return text in _HOTLINES and (before in tuple("撥打") or bool(_HOTLINE.match(rest)))
 
 
 def _unit(text: str, _before: str, _rest: str) -> str:
     return UNITS[text]
 
 
+_COMPARED = {"<": "小於", ">": "大於", "≤": "小於等於", "≥": "大於等於", "±": "正負"}
 _SAY = {
+    "to": lambda _text, _before, _rest: "到",
+    "minus": lambda _text, _before, _rest: "減",
+    "compared": lambda text, _before, _rest: _COMPARED[text],
+    "about": lambda _text, _before, _rest: "約",
+    "per": lambda _text, _before, _rest: "每",
+    "vulgar": _vulgar,
+    "roman": lambda text, _before, _rest: cardinal(_ROMAN.index(text) + 1),
+    "power": _power,
     "date": _date,
     "phone": lambda text, _before, _rest: digits(text),
     "time": _time,

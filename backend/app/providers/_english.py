@@ -71,6 +71,8 @@ def _fold(c: str) -> str:
         return c
     if (digit := unicodedata.decimal(c, None)) is not None:
         return str(digit)
+    if "₀" <= c <= "₉":
+        return chr(ord(c) - ord("₀") + ord("0"))
     if unicodedata.decomposition(c).startswith(("<wide>", "<narrow>")) and c not in PAUSE_OF:
         return unicodedata.normalize("NFKC", c)
     return c
@@ -82,6 +84,8 @@ def rests(gap: str) -> str:
     for before, c, after in zip("x" + gap, gap, gap[1:] + "x", strict=False):
         if c == "-" and before.isspace() and after.isspace():
             out.append("—")
+        elif c == "–" and not (before.isspace() or after.isspace()):
+            out.append(" ")  # 10–20, Paris–Dakar
         elif c in "(（":
             out.append(" (")
         elif c in PAUSE_OF and c != "\n":
@@ -107,6 +111,8 @@ def read(text: str) -> Reading:
     at = 0
     for i, (match, said) in enumerate(zip(found, _english_forms.forms(plain, found), strict=True)):
         gap = rests(plain[at : match.start()]) if i else ""
+        if gap == " — " and said.startswith(("to ", "minus ")):
+            gap = " "  # 3 – 5 doors: the dash is said
         line += [gap, said]
         owners += [SILENCE] * len(gap) + [i] * len(said)
         at = match.end()

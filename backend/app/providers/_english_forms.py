@@ -12,6 +12,10 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
+from app.providers._english_names import name
+from app.providers._english_units import AMOUNT as _AMOUNT
+from app.providers._english_units import measure
+
 LATIN = "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿﬀ-ﬆ\u0300-\u036f"
 LONGEST_WORD = 24
 """Letters hibari's network for unknown words can take; a longer run is read piece by piece."""
@@ -33,12 +37,11 @@ _ALWAYS = (
 """Before a full stop these are abbreviations; the others are words, too, and need to be followed by
 a name, a number or a date: `no.` and `the Sun.` end a sentence."""
 _BEFORE_NAME = "Gen|Gov|Sen|Rep|Col|Rev|Hon"
-_BEFORE_NUMBER = "[Nn]os?|[Ff]ig|[Vv]ol|pp?|est|Jan|Mar|Jun"
+_BEFORE_NUMBER = "[Nn]os?|[Ff]ig|[Vv]ol|[Cc]h|[Ss]ec|pp?|est|ca?|Jan|Mar|Jun"
 _BEFORE_DATE = "Mon|Wed|Sat|Sun"
 _DAY = re.compile(r"[0-3]?\d(?:st|nd|rd|th)?")
 _DATE = rf"(?:{'|'.join(_MONTHS)}|May|[0-3]?\d\b)"
 _MONEY = r"(?:NT|US|HK|TW|[ACS])?[$£€¥₹₩]"
-_AMOUNT = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
 _PHONE = r"""
     \(\d{2,4}\)\ ?\d{3,4}[-\ ]\d{3,4}(?![\d-])
     |\+\d{1,3}(?:[-\ ]\(?\d{1,4}\)?){1,3}[-\ ]\d{3,4}(?![\d-])
@@ -47,22 +50,31 @@ _TELEPHONE = re.compile(_PHONE, re.VERBOSE)
 _LINK = r"""
     (?:https?://|www\.)[^\s<>"'\u3000-\u303f\u4e00-\u9fff]+[\w/]
     |[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+
-    |[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.(?:com|org|net|io|tw|dev|gov|edu)\b(?:/[\w./-]*\w)?
+    |[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.(?:com|org|net|io|tw|dev|gov|edu|uk|jp|ai|app|tv|eu|info)\b(?:/[\w./-]*\w)?
 """
+_COUNTRY = re.compile(r"\.(uk|tw|jp|io|ai|tv|eu)(?=$|/)")
 _ADDRESS = re.compile(_LINK, re.VERBOSE)
+_FRACTIONS = {
+    c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅑⅒"
+}
+_PARTS = "".join(_FRACTIONS)
+_CODES = "USD|TWD|NTD|EUR|GBP|JPY|CHF|AUD|CAD|HKD|SGD|KRW|CNY|INR"
 _WORD = re.compile(
     rf"""
     (?P<link>{_LINK})
     |(?P<phone>(?<![\w)]){_PHONE})
-    |(?P<money>{_MONEY}{_AMOUNT}(?:(?:[kK]|[mMbBtT]n?)\b)?|(?<![\w.,]){_AMOUNT}[€£$](?![\w]))
+    |(?P<money>{_MONEY}{_AMOUNT}(?:(?:[kK]|[mMbBtT]n?)\b)?|(?<![\w.,]){_AMOUNT}[€£$](?![\w])|\b(?:{_CODES})\ ?{_AMOUNT}(?!\w))
     |(?P<dotted>(?<![{LATIN}\d])(?:
         (?:[A-Za-z]\.){{2,6}}|(?:{_ALWAYS})\.|(?:{_BEFORE_NAME})\.(?=\ [A-Z])
-        |(?:{_BEFORE_NUMBER})\.(?=\ ?\d)|(?:{_BEFORE_DATE})\.(?=,?\ {_DATE})))
-    |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?(?:(?<![\w.,)])\.)?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}})*
-        (?:%|\+(?!\w)|°[CF]?|(?:st|nd|rd|th|s)\b|{_LETTERS}{{1,5}}(?:/[a-z]{{1,2}}\b|[²³]|\b))?)
+        |(?:{_BEFORE_NUMBER})\.(?=\ ?\d)|(?:{_BEFORE_DATE})\.(?=,?\ {_DATE}|[-–][A-Z])
+        |(?<=\d\ )in\.(?=\ [a-z])|w/(?=\ )))
+    |(?P<feet>(?<![\w.])\d\ ?['’′]\ ?(?:1[01]|\d)(?!\w)(?:["”″]|'')?)
+    |(?P<compared>[<>≤≥](?=\ ?{_MONEY}?[-−]?\d))
+    |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?(?:(?<![\w.,)])\.)?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}}){{0,6}}
+        (?:%|\+(?!\w)|°(?:[CFNSEW](?!\w))?|\^\d{{1,3}}|[⁰¹⁴-⁹]{{1,3}}|(?:st|nd|rd|th|s)\b|×(?!\d)|(?:{_LETTERS}|[µμ]){{1,5}}(?:/[a-z]{{1,2}}[²³]?(?!\w)|[²³]|\b))?)
     |(?P<word>(?:(?<!\S)\.(?=NET\b))?{_LETTERS}[{LATIN}\d]{{0,{LONGEST_WORD - 1}}}
         (?:['’.&/_-](?=[{LATIN}\d])[{LATIN}\d]{{1,{LONGEST_WORD}}}){{0,6}}(?:\+\+|\#|[²³])?)
-    |(?P<sign>°[CF]?|[&%+=@\#×÷±£€§©²³½¼¾¢])
+    |(?P<sign>°[CF]?|[µμ]m\b|Ω|[&%+=@\#×÷±£€§©²³¢′″∞π{_PARTS}]|≈(?=\ ?\d)|(?<=\d\ )\*(?=\ \d))
     """,
     re.VERBOSE,
 )
@@ -86,21 +98,39 @@ _SAID: dict[str, str] = {
     "°": "degrees",
     "°c": "degrees Celsius",
     "°f": "degrees Fahrenheit",
+    "h2o": "H two O",
+    "wwi": "World War one",
+    "wwii": "World War two",
+    "ww1": "World War one",
+    "ww2": "World War two",
+    "w/": "with",
+    "s/he": "she or he",
+    "he/she": "he or she",
+    "him/her": "him or her",
+    "his/her": "his or her",
+    "json": "Jason",
+    "asap": "A.S.A.P.",
+    "p.": "page",
+    "no.": "number",
+    "nos.": "numbers",
+    "ch.": "chapter",
+    "sec.": "section",
+    "c.": "circa",
+    "ca.": "circa",
+    "<": "less than",
+    ">": "more than",
+    "≤": "at most",
+    "≥": "at least",
+    "≈": "about",
+    "∞": "infinity",
+    "π": "pie",
+    "*": "times",
 }
 """Written, lower case → read aloud, where the converter gets it wrong."""
 
 
 _SPELLED = {"LED": "L E D", "LEDs": "L E Ds", "IT": "I T", "WHO": "W H O"}
 """Acronyms as written that are words, too, or that the dictionary spells otherwise."""
-
-_METRIC = {
-    "m": ("meter", "meters"), "L": ("liter", "liters"), "l": ("liter", "liters"),
-    "h": ("hour", "hours"), "W": ("watt", "watts"), "V": ("volt", "volts"),
-    "g": ("gram", "grams"), "s": ("second", "seconds"), "m²": ("square meter", "square meters"),
-    "km²": ("square kilometer", "square kilometers"), "m/s": ("meter per second", "meters per second"),
-}  # fmt: skip
-"""Unit of one letter after a number and a space, where the normaliser reads the letter."""
-
 
 _SCALES = frozenset(("hundred", "thousand", "million", "billion", "trillion"))
 _CURRENCIES = {
@@ -117,23 +147,47 @@ _CURRENCIES = {
     "¥": ("yen", "yen"),
     "₹": ("rupee", "rupees"),
     "₩": ("won", "won"),
+    "USD": ("U S dollar", "U S dollars"),
+    "TWD": ("N T dollar", "N T dollars"),
+    "NTD": ("N T dollar", "N T dollars"),
+    "EUR": ("euro", "euros"),
+    "GBP": ("pound", "pounds"),
+    "JPY": ("yen", "yen"),
+    "CHF": ("Swiss franc", "Swiss francs"),
+    "AUD": ("Australian dollar", "Australian dollars"),
+    "CAD": ("Canadian dollar", "Canadian dollars"),
+    "HKD": ("Hong Kong dollar", "Hong Kong dollars"),
+    "SGD": ("Singapore dollar", "Singapore dollars"),
+    "KRW": ("won", "won"),
+    "CNY": ("yuan", "yuan"),
+    "INR": ("rupee", "rupees"),
 }
 _NO_CURRENCY = ("dollar", "dollars")
 _CENTS = {"£": ("penny", "pence")}
 _SUFFIXES = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
-_AMOUNT_OF_MONEY = re.compile(rf"({_MONEY})({_AMOUNT})([kKmMbBtT]?)n?")
+_AMOUNT_OF_MONEY = re.compile(rf"({_MONEY}|(?:{_CODES})(?= ?\d)) ?({_AMOUNT})([kKmMbBtT]?)n?")
 _MONEY_AFTER = re.compile(rf"({_AMOUNT})([€£$])")
 _END_OF_RANGE = re.compile(
-    rf"(?:{_MONEY})?{_AMOUNT}[kKmMbB]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?", re.IGNORECASE
+    rf"(?:{_MONEY})?{_AMOUNT}[kKmMbB]?%?|°[CF]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?",
+    re.IGNORECASE,
 )
 _BEGINS_RANGE = re.compile(
-    rf"{_MONEY}{_AMOUNT}[kKmMbB]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?", re.IGNORECASE
+    rf"{_MONEY}{_AMOUNT}[kKmMbB]?|{_AMOUNT}%|°[CF]?|\d{{1,2}}(?::\d\d)?[ap]\.?m\.?|[ap]\.?m\.?",
+    re.IGNORECASE,
 )
 _SHORT = {"bn": "billion", "mn": "million", "tn": "trillion"}
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HALF_DAY = re.compile(r"[ap]\.?m\.?", re.IGNORECASE)
+_POWERS = {"2": "squared", "3": "cubed"}
 _SHAPES = frozenset((("16", "9"), ("9", "16"), ("4", "3"), ("3", "4"), ("4", "5"), ("21", "9")))
 
+
+_LONG_NAMES = {**_MONTHS, **_DAYS}
+_DAY_NAMES = frozenset(_DAYS.values())
+_NAMED = _DAY_NAMES | frozenset(_MONTHS.values()) | {"May", "June", "July", "March", "April"}
+_SPAN = re.compile(rf"[-–](?:{'|'.join((*_MONTHS, *_DAYS))})?\b|[-–]$")
+_NOUN = re.compile(r"(?!(?:or|and|to|in|on|per|for|of|from|at|a|an|each|more|less)$)[a-z][a-z-]+")
+_NOT_STREETS = frozenset(("The", "A", "Ask", "Dear", "Then", "And", "But", "So", "My", "Our"))
 
 _LIGATURE = re.compile("[ﬀ-ﬆ]")
 
@@ -158,27 +212,81 @@ def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     written = [_LIGATURE.sub(_letters, unicodedata.normalize("NFC", m[0])) for m in found]
     written = [f"-{word[1:]}" if word[0] == "−" else word for word in written]
     near = [
-        plain[a.end() : b.start()].isspace() or (a.end() == b.start() and b[0] in "½¼¾")
+        plain[a.end() : b.start()].isspace() or (a.end() == b.start() and b[0] in _FRACTIONS)
         for a, b in pairwise(found)
     ]
     for i, (word, match) in enumerate(zip(written, found, strict=True)):
         after = plain[match.end() : match.end() + 12]
-        if (month := _MONTHS.get(word.rstrip("."))) and (
+        span = _SPAN.match(after) or (i and _SPAN.match(plain[found[i - 1].end() : match.start()]))
+        if span and (long := _LONG_NAMES.get(word.rstrip("."))):
+            written[i] = long
+        elif (month := _MONTHS.get(word.rstrip("."))) and (
             re.match(r",? \d", after) or (i and near[i - 1] and _DAY.fullmatch(written[i - 1]))
         ):
             written[i] = month
         elif (day := _DAYS.get(word.rstrip("."))) and re.match(rf",? {_DATE}", after):
             written[i] = day
-    out = []
+    out: list[str] = []
     for i, word in enumerate(written):
         before = written[i - 1] if i and near[i - 1] else ""
         after = written[i + 1] if i < len(near) and near[i] else ""
         said = _say(word, before, after) or word
-        joined = i and plain[found[i - 1].end() : found[i].start()] in ("-", "–")
-        if joined and _BEGINS_RANGE.fullmatch(written[i - 1]) and _END_OF_RANGE.fullmatch(word):
-            said = f"to {said}"  # 9 a.m.-5 p.m., $10-$20
+        gap = plain[found[i - 1].end() : found[i].start()] if i else ""
+        if i and (link := _between(written[i - 1], gap, word, plain[found[i].end() :][:3])):
+            if link == "to" and (lower := _bare(written[i - 1], word)):
+                out[-1] = lower
+                written[i] = _sign(written[i - 1]) + word.removeprefix(_sign(word))
+                said = _say(written[i], "", after)
+            said = f"{link} {said}"
         out.append(said)
-    return out
+    return [_as_adjective(out, i, written, near) for i in range(len(out))]
+
+
+def _between(before: str, gap: str, word: str, rest: str) -> str:
+    """Return what is said for a dash between two words: `to`, `minus` or nothing."""
+    if gap in ("-", "–"):
+        spans = _BEGINS_RANGE.fullmatch(before) and _END_OF_RANGE.fullmatch(word)
+        named = gap == "–" and before in _NAMED and word in _NAMED
+        return "to" if spans or named or (before in _DAY_NAMES and word in _DAY_NAMES) else ""
+    if gap not in (" - ", " – ", " − "):
+        return ""
+    if _BEGINS_RANGE.fullmatch(before) and _BEGINS_RANGE.fullmatch(word):
+        return "to"
+    if before.isdigit() and word.isdigit():
+        if rest.lstrip().startswith("="):
+            return "minus"
+        return "to" if int(before) < int(word) else ""
+    return ""
+
+
+def _sign(word: str) -> str:
+    money = _AMOUNT_OF_MONEY.fullmatch(word)
+    return money[1] if money else ""
+
+
+def _bare(before: str, word: str) -> str:
+    """Return the lower end of a range of money without its currency, which the upper end names."""
+    low = _AMOUNT_OF_MONEY.fullmatch(before)
+    high = _AMOUNT_OF_MONEY.fullmatch(word) or re.fullmatch(rf"()({_AMOUNT})([kKmMbB]?)", word)
+    if low is None or high is None or high[1] not in ("", low[1]):
+        return ""
+    if "." in low[2] and not low[3]:
+        return ""  # $2.50-$3 has cents
+    scale = low[3].lower()
+    return f"{low[2]} {_SUFFIXES[scale]}" if scale else low[2]
+
+
+def _as_adjective(out: list[str], i: int, written: list[str], near: list[bool]) -> str:
+    """Return `out[i]`, in the singular where it is the measure of a noun: a five-dollar bill."""
+    said = out[i]
+    first = i - 1 if written[i].lower() in _SCALES else i
+    article = first > 0 and near[first - 1] and written[first - 1].lower() in ("a", "an")
+    noun = i < len(near) and near[i] and _NOUN.fullmatch(written[i + 1])
+    if not (article and noun and _AMOUNT_OF_MONEY.fullmatch(written[first])):
+        return said
+    if written[i + 1].lower() in _SCALES:
+        return said
+    return re.sub(r"(?<=dollar|.pound|..euro)s$", "", said)
 
 
 def _letters(ligature: re.Match[str]) -> str:
@@ -190,13 +298,15 @@ def _say(word: str, before: str, after: str) -> str:
     for rule in (
         _known,
         _link,
+        name,
         _money,
         _telephone_or_date,
         _range,
         _clock_or_ratio,
         _size_or_version,
-        _measure,
+        measure,
         _figures,
+        _powers,
         _fraction,
     ):
         if (said := rule(word, before, after)) is not None:
@@ -214,9 +324,16 @@ def _known(word: str, before: str, after: str) -> str | None:
         return "one" if word == "I" else "two"
     if word in _SPELLED and not (before + after).isupper():
         return _SPELLED[word]
+    return _half_of_day_or_street(word, before, after) or _SAID.get(low)
+
+
+def _half_of_day_or_street(word: str, before: str, after: str) -> str | None:
+    named = before[:1].isupper() and before not in _NOT_STREETS
+    if word == "Dr." and named and not after[:1].isupper():
+        return "Drive"
     if _HALF_DAY.fullmatch(word) and re.fullmatch(r"[\d:]+", before):
-        return f"{low[0].upper()}.M."
-    return _SAID.get(low)
+        return f"{word[0].upper()}.M."
+    return None
 
 
 def _size_or_version(word: str, _before: str, _after: str) -> str | None:
@@ -226,19 +343,6 @@ def _size_or_version(word: str, _before: str, _after: str) -> str | None:
     if version and (version[1] or word.count(".") > 1):
         return f"{version[1].upper()} {version[2].replace('.', ' point ')}".strip()
     return None
-
-
-def _measure(word: str, before: str, after: str) -> str | None:
-    """Return a unit of one letter after its number, apart or not; `5 x 3` is five by three."""
-    if (unit := _METRIC.get(word)) and re.fullmatch(rf"[-−~≈]?{_AMOUNT}", before):
-        return unit[0] if before == "1" else unit[1]
-    if word == "x" and before[-1:].isdigit() and after[:1].isdigit():
-        return "by"
-    joined = re.fullmatch(rf"({_AMOUNT})(L|l|W|V|g|m²|km²|m/s)", word)
-    if joined is None:
-        return None
-    unit = _METRIC[joined[2]]
-    return f"{joined[1]} {unit[0] if joined[1] == '1' else unit[1]}"
 
 
 def _range(word: str, _before: str, _after: str) -> str | None:
@@ -264,30 +368,67 @@ def _telephone_or_date(word: str, _before: str, _after: str) -> str | None:
 
 
 def _figures(word: str, _before: str, _after: str) -> str | None:
-    """Return digits one by one, `~50` as about fifty, `10k` as ten thousand, `1.2bn` as billions."""
+    """Return digits one by one, `1,2,3` as a list, `1.0` to its end, `1.2bn` as billions."""
     if scaled := re.fullmatch(rf"({_AMOUNT})(bn|mn|tn)", word):
         return f"{scaled[1]} {_SHORT[scaled[2]]}"
     if re.fullmatch(r"\+?\d{1,4}(?:-\d{2,4}){2,4}", word) and not _ISO_DATE.fullmatch(word):
-        return ", ".join(" ".join(part) for part in word.lstrip("+").split("-"))
+        return ", ".join(map(_called, word.lstrip("+").split("-")))
+    if re.fullmatch(r"\d{1,2}(?:,\d{1,2})+", word):
+        return word.replace(",", ", ")
+    if re.fullmatch(r"\d{1,6}\.0", word):
+        return f"{word[:-2]} point 0"
     if re.fullmatch(r"0\d{1,14}", word):
         return " ".join(word)
+    return None
+
+
+def _powers(word: str, _before: str, _after: str) -> str | None:
+    """Return `~50` as about fifty, `10⁶` as ten to the sixth, `5'10"` in feet, `10k` as ten thousand."""
     if word[0] in "~≈" and word[1:]:
         return f"about {normalised(word[1:])}"
+    if power := re.fullmatch(r"(\d+)(?:\^(\d{1,3})|([⁰¹⁴-⁹]+))", word):
+        height = power[2] or unicodedata.normalize("NFKC", power[3])
+        return f"{power[1]} " + (_POWERS.get(height) or f"to the {normalised(_ordinal(height))}")
+    if feet := re.fullmatch(r"(\d)\s?['’′]\s?(\d{1,2})\D*", word):
+        return f"{feet[1]} foot {feet[2]}"
     if re.fullmatch(rf"{_AMOUNT}k", word):
         return f"{word[:-1]} thousand"
     return None
 
 
-def _fraction(word: str, before: str, _after: str) -> str | None:
-    """Return `2 1/2` as two and a half, `50/50` as fifty fifty."""
-    pair = re.fullmatch(r"(\d{1,2})/(\d{1,2})", word)
-    if pair and pair[1] == pair[2]:
-        return f"{pair[1]} {pair[2]}"
-    if pair and before.isdigit() and int(pair[1]) < int(pair[2]) <= 10:
-        return "and a half" if word == "1/2" else f"and {normalised(word)}"
-    if word in ("½", "¼", "¾") and before.isdigit():
-        return "and a half" if word == "½" else f"and {normalised(word)}"
-    return None
+def _called(part: str) -> str:
+    """Return a part of a telephone number: digit by digit, but 800 as eight hundred."""
+    return f"{part[0]} hundred" if re.fullmatch(r"[1-9]00", part) else " ".join(part)
+
+
+def _fraction(word: str, before: str, after: str) -> str | None:
+    """Return `2 1/2` as two and a half, `50/50` as fifty fifty, `1/100` as one one hundredth."""
+    pair = re.fullmatch(r"(\d{1,3})/(\d{1,5})", _FRACTIONS.get(word, word))
+    if pair is None:
+        return None
+    over, under = int(pair[1]), int(pair[2])
+    if over == under:
+        return f"{over} {under}"
+    if before.isdigit() and over < under <= 10:
+        return "and a half" if under == 2 else f"and {normalised(pair[0])}"
+    if word == "½" and (half := _half(before, after)):
+        return half
+    if 0 < over < under and (under > 31 or (after == "of" and under > 10)):
+        return f"{over} {_ordinal(pair[2])}" + ("" if over == 1 else "s")
+    return normalised(pair[0]) if word in _FRACTIONS else None
+
+
+def _half(before: str, after: str) -> str:
+    """Return how ½ is said beside words: half a cup, half of it, a half mile."""
+    if before.lower() in ("a", "an", "the", "one") or after in ("of", "the", "a"):
+        return "half"
+    return "half a" if after.isalpha() else ""
+
+
+def _ordinal(figures: str) -> str:
+    from hibari.g2p import numbers
+
+    return str(numbers.ordinal(int(figures)))
 
 
 def _beside(word: str, before: str, after: str) -> str:
@@ -345,6 +486,7 @@ def _link(word: str, _before: str, _after: str) -> str | None:
     if not _ADDRESS.fullmatch(word):
         return None
     bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", word).rstrip("/")
+    bare = _COUNTRY.sub(lambda end: "." + " ".join(end[1].upper()), bare)
     for sign, said in ((".", " dot "), ("/", " slash "), ("@", " at "), ("-", " dash ")):
         bare = bare.replace(sign, said)
     return " ".join(re.sub(r"[^\w ]+|_", " ", bare).split())

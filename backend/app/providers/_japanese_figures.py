@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.providers import _english, _katakana
+from app.providers import _english, _japanese_readings, _katakana
 
 _NUMBER = r"\d{1,15}(?:,\d{3})*(?:\.\d{1,15})?"
 _SCALE = "(?:千|万|億|兆)*"
@@ -45,9 +45,6 @@ _SIGNS = {
     "㍑": "リットル", "㌫": "パーセント", "㍼": "昭和", "㍻": "平成", "㋿": "令和", "㈱": "株式会社", "〒": "郵便番号",
 }  # fmt: skip
 
-_MISREAD = {"山": "やま", "降り": "ふり", "辛": "から"}
-"""Words that Open JTalk takes for another one: (高い)山です, (雨が)降ります, 辛い(カレー)."""
-
 _L = "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ"
 _TOKEN = re.compile(
     rf"""
@@ -69,15 +66,15 @@ _TOKEN = re.compile(
     |(?P<numero>\bN[oO]\.\ ?(?=\d))
     |(?P<latin>(?<!\d)[{_L}][{_L}\u0300-\u036f]*(?:['’._&/-](?=[{_L}])[{_L}\u0300-\u036f]+)*(?:\+\+|\#(?![{_L}\d]))?)
     |(?P<sign>[{"".join(_SIGNS)}])
-    |(?P<misread>(?<=[いなの])山(?=で[すし]|だ)|降り(?=ま[しす]|そう)
-        |辛(?=[いく](?:料理|カレー|ラーメン|食べ|もの|味|スープ|ソース|鍋|スパイス|お?菓子)))
+    |(?P<thousand>(?<![\d.,])1,?000(?=[万億兆]))
+    |(?P<zero>(?<![\d.,])0(?=[時度]))
+    |(?P<misread>{_japanese_readings.WORDS})
     """,
     re.VERBOSE,
 )
 _FIGURES = ("ゼロ", "イチ", "ニー", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
 _SHAPES = frozenset(("16:9", "9:16", "4:3", "3:4", "4:5", "21:9", "1:1"))
 _PHONE = re.compile(r"(?<![\d〒-])\d{1,5}-\d{1,4}(?:-\d{1,4})?-\d{3,4}(?![\d-])")
-_IT_FALLS = re.compile(r"[雨雪雹霰霙]が[^、。を]{0,10}$")
 _AS_SPEED = re.compile(r"(?:時速|毎時)(?:約|およそ)?[\d.,]+ ?$")
 
 
@@ -148,7 +145,7 @@ def _clock(match: re.Match[str]) -> str | None:
     hour, minute = int(match["hour"]), int(match["minute"])
     if hour > 24 or match[0] in _SHAPES:
         return f"{match['hour']}対{match['minute']}"
-    said = f"{hour}時" + (f"{minute}分" if minute or match["second"] else "")
+    said = f"{hour or 'レー'}時" + (f"{minute}分" if minute or match["second"] else "")
     return said + (f"{int(match['second'])}秒" if match["second"] else "")
 
 
@@ -176,12 +173,6 @@ def _unit(match: re.Match[str]) -> str:
     return _UNITS[unit]
 
 
-def _misread(match: re.Match[str]) -> str | None:
-    if match[0] == "降り" and not _IT_FALLS.search(match.string[: match.start()]):
-        return None
-    return _MISREAD[match[0]]
-
-
 _FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "halfwidth": lambda match: unicodedata.normalize("NFKC", match[0]),
     "link": lambda _: "",
@@ -201,6 +192,8 @@ _FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "numero": lambda _: "ナンバー",
     "latin": lambda match: _katakana.said(match[0]),
     "sign": lambda match: _SIGNS[match[0]],
-    "misread": _misread,
+    "thousand": lambda _: "一千",
+    "zero": lambda _: "レー",
+    "misread": _japanese_readings.said,
 }
 """Kind of token → what stands in its place; None where it is left as it is."""

@@ -2,7 +2,7 @@
 
 A word is one character, or a whole number or Latin token. The way: numbers become characters
 (`_chinese_numbers`), Traditional becomes Simplified one to one (pypinyin's phrases are
-Simplified), words are told apart (`_chinese_words`), readings are taken from phrases and then from
+Simplified), words are told apart (`language.chinese_words`), readings are taken from phrases and then from
 our tables (`_taiwan`), tones change in company, and pinyin becomes the alphabet Kokoro's Chinese
 voices learned.
 """
@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby, pairwise, zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from app.providers import _accent, _chinese_words, _english, _taiwan
+from app.language import chinese_words
+from app.language.chinese_words import simplified
+from app.providers import _accent, _english, _taiwan
 from app.providers._chinese_numbers import NUMBER, digits, in_figures, say
 from app.providers._voice import SILENCE, Reading
 
@@ -28,7 +30,8 @@ _TOKEN = re.compile(
     rf"""
     (?P<name>(?<![0-9])(?:7-(?:11|ELEVEN|Eleven)(?![0-9])|24/7|No\.\ ?[0-9]{{1,6}}))
     |{NUMBER}
-    |(?P<counted>[0-9]{{1,6}}(?:\.[0-9]{{1,3}})?(?=(?:[KMGT]B?|[KMG]bps|fps|mAh|[AVp])(?![{_L}0-9])))
+    |(?P<counted>[0-9]{{1,6}}(?:\.[0-9]{{1,3}})?(?=(?:[KMGT]B?|[KMG]bps|fps|mAh|[AVpCDF])(?![{_L}0-9])))
+    |(?P<model>(?<![{_L}0-9])(?!CO2)[A-Z]{{1,3}}(?=-?[0-9]{{1,3}}(?:\.[0-9]{{1,2}})?(?![0-9{_L}.-])))
     |(?P<latin>(?:https?://|[0-9]{{1,6}}(?=[{_L}]))?[{_L}][{_L}0-9\u0300-\u036f]*
         (?:(?:['’.&/@+_:-]|://)[{_L}0-9]+|\ +(?=[{_L}])[{_L}0-9\u0300-\u036f]+)*(?:\+\+|\#)?)
     |(?P<digits>[0-9]{{1,12}})
@@ -173,7 +176,7 @@ def read_within_english(text: str) -> Reading:
 
 
 def _is_latin(match: re.Match[str]) -> bool:
-    return match["latin"] is not None or match["name"] is not None
+    return any(match[kind] is not None for kind in ("latin", "name", "model"))
 
 
 def _part(match: re.Match[str]) -> _Part:
@@ -250,16 +253,16 @@ def _find_words(syllables: Sequence[_Syllable]) -> None:
 def _words_and_figures(plain: str) -> Iterator[str]:
     at = 0
     for figure in _FIGURE.finditer(plain):
-        yield from _chinese_words.cut(plain[at : figure.start()])
+        yield from chinese_words.cut(plain[at : figure.start()])
         yield from _FIGURES.findall(figure[0])
         at = figure.end()
-    yield from _chinese_words.cut(plain[at:])
+    yield from chinese_words.cut(plain[at:])
 
 
 def _find_readings(syllables: Sequence[_Syllable], plain: str) -> None:
     written = "".join(s.written for s in syllables)
     for s, pinyin in zip(syllables, _phrase_readings(plain), strict=True):
-        s.pinyin = pinyin
+        s.pinyin = pinyin or _phrase_readings(s.written)[0]  # 藷 is known, its simplified form not
     alone = _single_words(plain)
     for i, s in enumerate(syllables):
         if s.written in _taiwan.CHARACTERS:
@@ -342,15 +345,6 @@ def symbols(pinyin: str) -> str:
     return _INITIALS[initial] + sound.replace("0", _TONES[tone])
 
 
-def simplified(text: str) -> str:
-    """Return `text` in Simplified characters, one for one."""
-    converter = _converter()
-    out = str(converter.convert(text))
-    if len(out) == len(text):
-        return out
-    return "".join(c if len(s := str(converter.convert(c))) != 1 else s for c in text)
-
-
 def _phrase_readings(plain: str) -> list[str]:
     """Return the pinyin of each character with its tone as a digit, by pypinyin's phrases."""
     from pypinyin import Style, lazy_pinyin
@@ -379,10 +373,3 @@ def _single_words(plain: str) -> set[int]:
             alone.add(at)
         at += len(word)
     return alone
-
-
-@cache
-def _converter() -> Any:
-    from opencc import OpenCC
-
-    return OpenCC("tw2s")

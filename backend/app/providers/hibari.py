@@ -30,7 +30,7 @@ class HibariSpeech:
     """
 
     name: ClassVar[str] = "hibari"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self) -> None:
         self._model: Any = None

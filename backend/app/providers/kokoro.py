@@ -51,11 +51,12 @@ def _taiwanese(text: str, table: Mapping[str, str]) -> _voice.Reading:
     return changed.written(_mandarin.read(changed.text, changed.readings))
 
 
-_READERS: dict[Language, Callable[[str, Mapping[str, str]], _voice.Reading]] = {
+READERS: dict[Language, Callable[[str, Mapping[str, str]], _voice.Reading]] = {
     "en": _english,
     "zh-TW": _taiwanese,
     "ja": _japanese.read,
 }
+"""Language → what makes a reading of a text and a project's pronunciations."""
 _ROWS, _WIDTH = 510, 256
 
 
@@ -67,7 +68,7 @@ class KokoroSpeech:
     """
 
     name: ClassVar[str] = "kokoro"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -89,7 +90,7 @@ class KokoroSpeech:
             MediaError: `voice_missing`, `voice_damaged`, `speech_timing`.
         """
         voice = _voice.check(request, _VOICES, self.name)
-        reading = _READERS[request.language](request.text, request.pronunciations)
+        reading = READERS[request.language](request.text, request.pronunciations)
         _voice.check_reading(reading, request.text, request.language)
         reading.close()
         parts = [self.say(reading, p, voice.name, request.speed) for p in reading.pieces()]

@@ -35,7 +35,7 @@ class OpenJTalkSpeech:
     """Says Japanese sentences with the voice that comes with pyopenjtalk-plus."""
 
     name: ClassVar[str] = "openjtalk"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import InputError
-from app.story.parts import decoded, tidy
+from app.story.parts import bounded, decoded, tidy
 
 SUFFIXES = (".txt", ".md", ".markdown", ".pdf")
 """Names of files that can be read end like this."""
@@ -89,18 +89,18 @@ def text(path: Path) -> str:
             f"{name} is not a source we can read.",
             f"Give it as text, Markdown or PDF, with a name ending in {', '.join(SUFFIXES)}.",
         )
-    if not path.is_file():
-        raise InputError(
+    data = bounded(
+        path,
+        MOST_BYTES,
+        missing=InputError(
             "source_missing", f"There is no source {name}.", "Check its name and folder."
-        )
-    with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InputError(
+        ),
+        larger=InputError(
             "source_too_large",
             f"{name} is larger than {MOST_BYTES // 1_000_000} MB.",
             "Give the part that matters.",
-        )
+        ),
+    )
     words = _of_pdf(data, name) if suffix == ".pdf" else decoded(data, name)
     words = tidy(words.encode("utf-8", "replace").decode()).strip()
     if any(map(str.isalnum, words)):

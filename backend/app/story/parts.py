@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn, get_args
 
 from app import language as lang
-from app.errors import InputError, NotFoundError
+from app.errors import InputError, NotFoundError, ReelchainError
 from app.models import CardKind, Scene, Script, Visual
 
 MAX_BYTES = 2_000_000
@@ -113,24 +113,39 @@ def load(path: Path) -> Source:
         InputError: `story_too_large`, `story_empty`, or `not_text` with line and byte.
     """
     name = path.name
-    if not path.is_file():
-        raise NotFoundError(
+    data = bounded(
+        path,
+        MAX_BYTES,
+        missing=NotFoundError(
             "story_not_found", f"There is no story file {name}.", "Check its name and folder."
-        )
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise InputError(
+        ),
+        larger=InputError(
             "story_too_large",
             f"{name} is larger than {MAX_BYTES // 1_000_000} MB.",
             "Cut it into several stories, one video each.",
-        )
+        ),
+    )
     text = tidy(decoded(data, name))
     if not text.strip():
         raise InputError(
             "story_empty", f"{name} is empty.", "Write at least one sentence to be spoken."
         )
     return Source(name=name, folder=path.parent, text=text)
+
+
+def bounded(path: Path, most: int, *, missing: ReelchainError, larger: ReelchainError) -> bytes:
+    """Return a file's bytes, never reading more of them than it may have.
+
+    Raises:
+        ReelchainError: `missing` where there is no such file, `larger` where it has more than `most`.
+    """
+    if not path.is_file():
+        raise missing
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise larger
+    return data
 
 
 def decoded(data: bytes, name: str) -> str:

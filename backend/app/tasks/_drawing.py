@@ -62,6 +62,8 @@ class Framed(Value):
     faces: int
     keep: tuple[float, float, float, float] | None
     """Left, top, right, bottom, as shares of the still."""
+    spread: tuple[float, float] = (1.0, 1.0)
+    """How much wider and higher than usual the still is."""
 
 
 class Drawn(NamedTuple):
@@ -172,9 +174,10 @@ def _tell(context: StageContext, drawn: list[Drawn]) -> None:
     ways = Counter(one.framed.way for one in drawn if one.framed is not None)
     if ways:
         context.facts["framing"] = dict(ways)
-    if context.spec.framing == "crop" and ways.total() > ways["crop"]:
+    whole = ways["blur"] + ways["solid"]
+    if context.spec.framing == "crop" and whole:
         context.warn(
-            f"{ways.total() - ways['crop']} of {ways.total()} pictures are shown whole: cropped, "
+            f"{whole} of {ways.total()} pictures are shown whole: cropped, "
             "they would lose a face, let something show through, or be blown up too far."
         )
 
@@ -384,7 +387,7 @@ def _still(context: StageContext, original: str, suffix: str) -> Drawn:
 
     def build(picture: Path, facts: Path) -> None:
         plan = pictures.prepare(source, picture, size=context.size, style=style, framing=wanted)
-        framed = Framed(way=plan.way, faces=len(plan.people), keep=plan.keep)
+        framed = Framed(way=plan.way, faces=len(plan.people), keep=plan.keep, spread=plan.spread)
         facts.write_text(framed.model_dump_json(), encoding="utf-8")
 
     name = _name(inputs, suffix)
@@ -438,7 +441,7 @@ def told(scene: Scene, made: Script) -> cards.Told:
         heading=scene.heading,
         narration=scene.narration,
         language=made.language,
-        place="first" if first else "last" if last else "middle",
+        place="only" if first and last else "first" if first else "last" if last else "middle",
         wanted=scene.visual.card,
     )
 

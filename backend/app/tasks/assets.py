@@ -56,6 +56,8 @@ class SceneAsset(Value):
     """What a card that builds up becomes, in order."""
     keep: tuple[float, float, float, float] | None = None
     """What of a picture stays in sight as it moves: left, top, right, bottom, as shares of it."""
+    spread: tuple[float, float] = (1.0, 1.0)
+    """How much wider and higher than usual it is, where a view travels across it."""
 
 
 class Assets(Value):
@@ -94,6 +96,7 @@ def generate_assets_task(context: StageContext) -> None:
                 for step in shown.steps
             ),
             keep=shown.framed.keep if shown.framed else None,
+            spread=shown.framed.spread if shown.framed else (1.0, 1.0),
         )
         for scene, sentences, shown in zip(made.scenes, spoken, drawn, strict=True)
     )

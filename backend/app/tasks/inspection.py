@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 from pydantic import TypeAdapter
@@ -52,26 +54,29 @@ def meant(project: Project, spec: ProjectSpec, plan: Timeline, captions: Path) -
         captions=captions,
         burnt=spec.captions,
         music=spec.music != "none",
+        own_music=spec.music not in ("auto", "none"),
         sheets=_sheets(project, made, plan.size, base),
         reading=_reading(made, spec, plan),
         length=spec.length if spec.topic is not None and spec.source is None else None,
-        thumbnail=_thumbnail(project),
+        **_thumbnail(project),
     )
 
 
-def _thumbnail(project: Project) -> tuple[Path, Facts] | None:
-    """Return a project's thumbnail with what was measured of it; None where today's is not made."""
+def _thumbnail(project: Project) -> dict[str, Any]:
+    """Return a project's thumbnail and what was measured of it; nothing where today's is not made."""
     state = project.state()
-    part = state.stage(_THUMBNAIL)
-    path = project.path(THUMBNAIL)
+    part, record = state.stage(_THUMBNAIL), state.artifact(THUMBNAIL)
     made = part.status == "completed" and part.inputs == inputs_of(project, state, _THUMBNAIL)
-    if not made or not path.is_file():
-        return None
+    if not made or record is None:
+        return {}
     try:
         known = TypeAdapter(Facts).validate_json(project.path(FACTS).read_bytes())
     except (OSError, ValueError):  # drawn by an older version, which measured nothing
-        return None
-    return path, known
+        known = None
+    return {
+        "thumbnail": (project.path(THUMBNAIL), known),
+        "altered": not project.intact(record),
+    }
 
 
 def is_current(project: Project, state: ProjectState) -> bool:
@@ -94,14 +99,18 @@ def _sheets(
 
 
 def _reading(made: Script, spec: ProjectSpec, plan: Timeline) -> float:
-    """Return how long the script takes by rule of thumb: its words, and what is planned around them."""
+    """Return how long the script takes by rule of thumb: its words, and what is planned around them.
+
+    A usual pause is counted with the words; what is longer was asked for.
+    """
     said = sum(language.reading_seconds(scene.narration, made.language) for scene in made.scenes)
     around = plan.seconds
     for part in plan.segments:
-        times = [cue.said for cue in part.cues]
-        around -= max((end for _, end in times), default=0) - min(
-            (at for at, _ in times), default=0
-        )
+        times = sorted(cue.said for cue in part.cues)
+        if times:
+            around -= max(end for _, end in times) - times[0][0]
+        gaps = (after[0] - before[1] for before, after in pairwise(times))
+        around += sum(max(0.0, gap - language.PAUSE_SECONDS) for gap in gaps)
     return said / spec.speed + around
 
 

@@ -75,6 +75,7 @@ def planned(project: Project, spec: ProjectSpec, size: tuple[int, int]) -> timel
                 for step in scene.steps
             ),
             keep=Region(*scene.keep) if scene.keep else None,
+            spread=scene.spread,
             sentences=tuple(
                 timeline.Take(
                     text=sentence.text,

@@ -13,7 +13,7 @@ from app.errors import InputError, PermanentError
 from app.media import coverage
 from app.models import ProjectSpec, Script
 from app.project import Project
-from app.providers import Announcement, ScriptRequest, SourceText
+from app.providers import Announcement, ScriptRequest, SourceText, sayable
 from app.story.material import Material
 from app.tasks import _fallback
 from app.tasks._stage import StageContext, stage_task
@@ -45,6 +45,7 @@ def generate_script_task(context: StageContext) -> None:
         context.facts.update(edited_by_hand=False, origin=script.origin)
         _tell_of_fallback(context, script)
     coverage.check(script)
+    sayable.check(script, context.spec.pronunciations)
     # what the publisher would refuse is refused before the film is made
     providers.publisher(settings.get().publisher).check(Announcement.of(script, context.spec))
     for warning in (*_story_warnings(context), *material.warnings, *_remarks(context, script)):

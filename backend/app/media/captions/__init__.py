@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from app.media.captions.cues import LEAD, LIMITS, Cue, Mark, speed, timed, too_fast
-from app.media.captions.cutting import cut, pieces
+from app.media.captions.cutting import cut, grouped, pieces
 from app.media.captions.files import ass, srt, vtt
 from app.media.captions.painting import Painter, Raster
 from app.media.captions.places import COLUMNS, COVERED, LINES, Box, room, safe, shape, zone
 
-VERSION = "3"
+VERSION = "4"
 """Of how captions are cut and look; raise it when the same words would come out otherwise."""
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Raster",
     "ass",
     "cut",
+    "grouped",
     "pieces",
     "room",
     "safe",

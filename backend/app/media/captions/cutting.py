@@ -5,8 +5,10 @@ A cue shows the text as written, in at most two lines that break between phrases
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import inf
@@ -16,7 +18,7 @@ from app.media.captions.cues import LIMITS, SHORTEST, Cue, Mark
 from app.media.captions.places import COLUMNS, LINES, PHRASE_COLUMNS, shape
 from app.models import Language, Word
 
-_CLAUSE_END = frozenset(",.;:!?…—，。；：！？、）」』”)")
+_CLAUSE_END = frozenset(",.;:!?…⋯—，。；：！？、）」』”)")
 _SENTENCE_END = frozenset(".!?。！？；")
 _HANGING = "，。、；：！？"
 _JOINS = "\u200d\ufe0e\ufe0f"
@@ -28,9 +30,37 @@ _TOO_FAST = 1.5  # for every time the limit that it is above it
 _TOO_SHORT = 1.2  # for every second it is too short
 _LONELY = 1.0
 _LEANING = 0.3
+_DANGLING = 0.6
+_UNEASY = 0.5  # for a break between its lines that is worse than one in the middle of a clause
+
+_CLAUSE = re.compile(r"[,;:!?…⋯—，。；：！？、]+[）」』”)\"]*\s*|[.](?=\s)\s*")
+_FRAGMENT: dict[Language, int] = {"en": 9, "zh-TW": 8, "ja": 8}
+"""Columns of a piece of a clause that does not stand by itself at the end or start of a line."""
+_SENTENCE = re.compile(r"[。！？]|[.!?](?=\s)")
+_CLOSING = '」』”)）" '
+_OPENED = re.compile(r"[「『（《“][^」』）》”]{1,2}$")
+_ASIDE = frozenset("（(「『《“—―")
+_ORPHAN = 6
+"""Columns that no line is as short as, if the words allow: three characters."""
 
 _LEAN = frozenset(
-    {"a", "an", "and", "as", "at", "but", "by", "for", "from", "her", "his", "in", "into", "is"}
+    {
+        "he",
+        "she",
+        "they",
+        "we",
+        "i",
+        "who",
+        "which",
+        "because",
+        "if",
+        "when",
+        "while",
+        "has",
+        "have",
+    }
+    | {"had", "are", "be", "been", "will", "would", "can", "could", "should", "very", "only"}
+    | {"a", "an", "and", "as", "at", "but", "by", "for", "from", "her", "his", "in", "into", "is"}
     | {"its", "my", "no", "not", "of", "on", "or", "our", "so", "than", "that", "the", "their"}
     | {"this", "to", "was", "were", "with", "your"}
 )
@@ -114,6 +144,29 @@ def pieces(cue: Cue, *, language: Language, size: tuple[int, int]) -> tuple[Cue,
         Cue(start, end, piece.lines, piece.marks)
         for piece, (start, end) in zip(shown, pairwise(edges), strict=True)
     )
+
+
+def grouped(cue: Cue, language: Language) -> Cue:
+    """Return `cue` with its marks joined into what a reader takes in at once.
+
+    A voice tells when each Chinese character and each part of a Japanese word sounds; one of them
+    lit alone is no word. A mark becomes a phrase: 月亮, 離我們, 灯台だけは. English is left as it is.
+    """
+    if language == "en" or not cue.marks:
+        return cue
+    text, offsets = _joined(cue)
+    ends = [end for _, end in languages.phrases(text, language)]
+    made: list[Mark] = []
+    last = -1
+    for mark in cue.marks:
+        phrase = bisect_right(ends, offsets[mark.line] + mark.begin)
+        if made and phrase == last and made[-1].line == mark.line:
+            before = made.pop()
+            made.append(replace(before, end=mark.end, until=mark.until))
+        else:
+            made.append(mark)
+        last = phrase
+    return replace(cue, marks=tuple(made))
 
 
 def _joined(cue: Cue) -> tuple[str, list[int]]:
@@ -204,7 +257,9 @@ def _cut(task: _Task) -> list[_Lines]:
             lines = _lines(task, places[first : last + 1])
             if last - first > 1 and any(task.width(*line) > task.columns for line in lines):
                 continue
-            cost = best[first][0] + _cost(task, places[first], places[last], filled)
+            cost = best[first][0] + _cost(
+                task, places[first], places[last], lines[0][1] if lines[1:] else None, filled
+            )
             found = min(found, (cost, first, lines))
         best.append(found)
     made: list[_Lines] = []
@@ -215,13 +270,20 @@ def _cut(task: _Task) -> list[_Lines]:
     return made[::-1]
 
 
-def _cost(task: _Task, start: int, end: int, filled: float) -> float:
+def _cost(task: _Task, start: int, end: int, break_at: int | None, filled: float) -> float:
     part = task.text[start:end].strip()
     cost = 1 + filled**2
     if end < len(task.text) and part[-1:] not in _CLAUSE_END:
         cost += _OPEN_END + (_LEANING if _leans(part) else 0)
     if languages.width(part) <= 4 and len(part) < len(task.text.strip()):
         cost += _LONELY
+    if end < len(task.text) and _dangles(part, task.language):
+        cost += _DANGLING
+    opened = start > 0 and task.text[:start].rstrip()[-1:] not in _CLAUSE_END
+    if opened and _ends_soon(part, task.language):
+        cost += _DANGLING
+    if break_at is not None:
+        cost += _UNEASY * max(0.0, _unease(task, start, break_at, end))
     words = _within(task.words, start, end)
     if not words:
         return cost + (_SILENT if task.words else 0)
@@ -243,27 +305,64 @@ def _within(words: Sequence[_Said], start: int, end: int) -> list[_Said]:
 
 def _lines(task: _Task, places: Sequence[int]) -> _Lines:
     """Return the spans of the lines of a cue, as even as the places to break allow."""
-    text, columns, start, end = task.text, task.columns, places[0], places[-1]
+    columns, start, end = task.columns, places[0], places[-1]
     if task.width(start, end) <= columns or len(places) < 3 or task.lines == 1:
         return [(start, end)]
 
-    def cost(at: int) -> float:
-        upper, lower = task.width(start, at), task.width(at, end)
-        mark = text[start:at].rstrip()[-1:]
-        shorter = min(upper, lower)
-        clause = 0.6 if mark in _SENTENCE_END else 0.5 if mark in _CLAUSE_END else 0
-        if shorter < columns / 4:  # 「だが、」 is no line
-            clause /= 2
-        lonely = columns if shorter <= 2 else 0
-        leans = columns / 5 if _leans(text[start:at]) else 0
-        return (
-            max(upper, lower, columns) * 10 + abs(upper - lower) + lonely + leans - columns * clause
-        )
-
     inner = places[1:-1]
     fitting = [at for at in inner if max(task.width(start, at), task.width(at, end)) <= columns]
-    middle = min(fitting or inner, key=cost)
+    middle = min(fitting or inner, key=lambda at: _unease(task, start, at, end))
     return [(start, middle), (middle, end)]
+
+
+def _unease(task: _Task, start: int, at: int, end: int) -> float:
+    """Return how badly a cue reads with its lines broken at `at`; an even break in a clause is 0."""
+    text = task.text
+    before, after = text[start:at].rstrip(), text[at:end].strip()
+    upper, lower = task.width(start, at), task.width(at, end)
+    shorter, mark = min(upper, lower), before[-1:]
+    unease = max(upper, lower, task.columns) * 10 / task.columns - 10
+    unease += abs(upper - lower) / task.columns
+    if before.rstrip(_CLOSING)[-1:] in _SENTENCE_END:
+        unease -= 0.6
+    elif mark in _CLAUSE_END or after[:1] in _ASIDE:
+        unease -= 0.2 if mark in ("：", ":") else 0.5
+    elif _SENTENCE.search(before):  # the next sentence begins in the line, and goes on in the other
+        unease += 1.2
+    if shorter < task.columns / 4:  # 「だが、」 is no line
+        unease += 0.3
+    if shorter <= _ORPHAN and task.language != "en":
+        unease += 0.7
+    if _OPENED.search(before):
+        unease += 1.1
+    if _leans(before):
+        unease += 0.35
+    if _dangles(before, task.language):
+        unease += 0.6
+    if mark not in _CLAUSE_END and _ends_soon(after, task.language):
+        unease += 0.3
+    return unease
+
+
+def _ends_soon(part: str, language: Language) -> bool:
+    """Return True where `part` begins with the last words of a clause."""
+    first = _CLAUSE.search(part)
+    return first is not None and _is_fragment(part[: first.start()], language)
+
+
+def _dangles(part: str, language: Language) -> bool:
+    """Return True where `part` ends with the first words of a clause that goes on after it."""
+    last = max(_CLAUSE.finditer(part, 0, max(0, len(part) - 1)), key=re.Match.start, default=None)
+    if last is None or languages.width(part[: last.start()]) <= _FRAGMENT[language]:
+        return False
+    tail = part[last.end() :]
+    open_end = tail[-1:] not in _CLAUSE_END
+    after_sentence = last.group()[0] in _SENTENCE_END
+    return (open_end or after_sentence) and _is_fragment(tail.rstrip("、，,"), language)
+
+
+def _is_fragment(text: str, language: Language) -> bool:
+    return 0 < languages.width(text.strip()) <= _FRAGMENT[language]
 
 
 def _cue(task: _Task, spans: Sequence[tuple[int, int]], seconds: float) -> Cue:

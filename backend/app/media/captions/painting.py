@@ -1,6 +1,7 @@
 """Cues drawn, in four styles.
 
-`karaoke`  the cue on a rounded box, the word being said in another colour with a bar below it;
+`karaoke`  the cue on a rounded box, the word (in Chinese and Japanese the phrase) being said in
+           another colour with a bar below it;
 `boxed`    each line on a box of its own, solid, as broadcasters do;
 `clean`    no box: a fine outline and a soft shadow;
 `phrase`   a few words at a time on one line, large, with a strong outline, popping in gently.
@@ -23,7 +24,7 @@ from PIL import Image, ImageDraw
 from app.media import fonts
 from app.media.captions import places
 from app.media.captions.cues import Cue, Mark
-from app.media.captions.cutting import pieces
+from app.media.captions.cutting import grouped, pieces
 from app.media.captions.places import LINE_HEIGHT, PADDING
 from app.media.styles import RGB, Style
 from app.models import FPS, CaptionStyle, Language
@@ -80,12 +81,13 @@ class Painter:
         self._type = places.type_size(style, size, phrase=self._look.style == "phrase")
         self._letters = lru_cache(maxsize=2)(self._draw_letters)
         self._pieces = lru_cache(maxsize=2)(self._cut_pieces)
+        self._sung = lru_cache(maxsize=2)(self._grouped)
 
     def moment(self, cue: Cue, time: float) -> Hashable:
         """Return what `raster` depends on: it draws the same for the same moment."""
         match self._look.style:
             case "karaoke":
-                return cue, cue.spoken(time)
+                return cue, self._sung(cue).spoken(time)
             case "phrase":
                 piece = self._piece(cue, time)
                 return piece, _popped(piece, time)
@@ -94,16 +96,25 @@ class Painter:
 
     def raster(self, cue: Cue, time: float) -> Raster:
         """Return `cue` as it looks at `time` (the clock of the cue)."""
-        shown = self._piece(cue, time) if self._look.style == "phrase" else cue
+        match self._look.style:
+            case "phrase":
+                shown = self._piece(cue, time)
+            case "karaoke":
+                shown = self._sung(cue)
+            case _:
+                shown = cue
         drawn = self._letters(shown)
         pixels = drawn.pixels
-        if self._look.style == "karaoke" and (spoken := cue.spoken(time)) is not None:
+        if self._look.style == "karaoke" and (spoken := shown.spoken(time)) is not None:
             pixels = pixels.copy()
-            self._mark(drawn, cue, spoken, pixels)
+            self._mark(drawn, shown, spoken, pixels)
         solid = np.rint(pixels).astype(np.uint8)
         if self._look.style == "phrase" and (step := _popped(shown, time)) < len(_POP):
             solid = _smaller(solid, _POP[step], _POP_COVER[step])
         return Raster(drawn.x, drawn.y, solid)
+
+    def _grouped(self, cue: Cue) -> Cue:
+        return grouped(cue, self._language)
 
     def _cut_pieces(self, cue: Cue) -> tuple[Cue, ...]:
         return pieces(cue, language=self._language, size=self._size)

@@ -37,12 +37,18 @@ DESIGNS: dict[CardKind, Design] = {
 """In the order in which they are tried."""
 
 
+_STANDING_IN: tuple[CardKind, ...] = ("title", "statement")
+
+
 def candidates(told: Told) -> Iterator[Words]:
     """Yield what a scene's card can show, the best first; the last is a statement and always fits.
 
     A design that the writer asks for comes first, and no other than a statement is tried after it.
+    The only scene of a video is its title card where it is neither list nor quotation nor number.
     """
     kinds: tuple[CardKind, ...] = (told.wanted, "statement") if told.wanted else tuple(DESIGNS)
+    if told.place == "only":
+        kinds = tuple(sorted(kinds, key=_STANDING_IN.__contains__))
     for kind in kinds:
         words = DESIGNS[kind].read(told)
         if words is not None:

@@ -7,7 +7,7 @@ import re
 from app import language as written
 from app import messages
 from app.media.cards.sheet import Page, Sheet, Stack
-from app.media.cards.words import LONG, Told, Words, display, plain
+from app.media.cards.words import LONG, Told, Words, display, larger, plain
 from app.models import Language
 
 _FAREWELL: dict[Language, re.Pattern[str]] = {
@@ -41,16 +41,22 @@ def lay(words: Words, page: Page) -> Sheet | None:
     """Set the word to the viewer large, the video's name below a rule."""
     scale, colours = page.style.scale, page.style.colours
     gap, rule = page.px(0.05), page.rule
+    usual = scale.title * 0.78
+    largest = usual * larger(words.heading)
     room = page.height - 2 * gap - (rule.height if rule else 0)
     line = page.heading(
-        words.heading, height=round(room * 0.65), largest=scale.title * 0.78, least=0.45, lines=3
+        words.heading,
+        height=round(room * 0.65),
+        largest=largest,
+        least=0.45 * usual / largest,
+        lines=3,
     )
     name = page.text(
         words.text,
         width=None if page.centred else min(page.width, page.px(1.3)),
         height=room - line.height,
-        largest=scale.text * 1.2,
-        least=0.7,
+        largest=scale.text * 1.45,
+        least=0.6,
         lines=3,
     )
     stack = Stack()

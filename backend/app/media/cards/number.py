@@ -61,6 +61,14 @@ _OF_SCALE = re.compile(
 )
 
 
+_LABEL = 0.085
+"""Size of the label as a share of the frame's shorter side: a fifth of the figure's."""
+_BESIDE = 2
+"""Columns of a unit that would be lost on a line of its own."""
+_SIGNS = "%‰℃"
+"""Units that are set as large as the figure, close to it."""
+
+
 class _Figure(NamedTuple):
     number: str
     unit: str
@@ -115,19 +123,18 @@ def _label(text: str, figure: _Figure, language: Language) -> str:
 
 def lay(words: Words, page: Page) -> Sheet | None:
     """Set figure and unit on one baseline, the label below the rule; None where it gets small."""
-    colours, scale, gap = page.style.colours, page.style.scale, page.px(0.085)
-    rule = page.rule
+    colours, gap, rule = page.style.colours, page.px(0.075), page.rule
     label = page.text(
         words.text,
-        width=None if page.centred else min(page.width, page.px(1.2)),
-        height=page.px(0.3),
-        largest=scale.text * 1.25,
-        least=0.75,
+        width=None if page.centred else min(page.width, page.px(1.4)),
+        height=round(page.height * 0.36),
+        largest=_LABEL,
+        least=0.5,
         lines=3,
     )
     rest = Stack()
     rest.add(rule, colours.accent)
-    rest.add(label, colours.ink, above=round(gap * 0.6))
+    rest.add(label, colours.ink, above=round(gap * 0.7))
     figure = _figure(words, page, page.height - rest.height - gap)
     if figure is None:
         return None
@@ -135,7 +142,7 @@ def lay(words: Words, page: Page) -> Sheet | None:
     high = max(figure[0].what.rise, figure[0].what.height - gap // 2)  # the foot of $ is long
     if figure[-1].at[1] > high:
         high = figure[-1].at[1] + figure[-1].what.height
-    first = page.first(high + gap + rest.height, 0.48)
+    first = page.first(high + gap + rest.height, 0.54)
     left = page.left + ((page.width - wide) // 2 if page.centred else 0)
     moved = [
         Placed(part.what, (left + part.at[0], first + part.at[1]), colours.accent)
@@ -151,22 +158,47 @@ class _Part(NamedTuple):
 
 def _figure(words: Words, page: Page, room: int) -> list[_Part] | None:
     """Return figure and unit as large as they go, the unit below where the frame is narrow."""
-    for size in lettering.sizes(page.px(0.46), page.px(0.15)):
-        number, unit = _run(words.number, page, size), _run(words.unit, page, round(size * 0.4))
-        aside = round(size * 0.085) if words.unit else 0
-        if number.width + aside + unit.width <= page.width and number.rise <= room:
-            # Chinese characters reach below the line that figures stand on, and would seem to sink
-            lift = unit.height - unit.rise if written.width(words.unit) > len(words.unit) else 0
-            beside = number.width + aside, number.rise - lift - unit.rise
-            return [_Part(number, (0, 0)), _Part(unit, beside)][: 1 + bool(words.unit)]
-        unit = _run(words.unit, page, round(size * 0.5))
-        below = number.rise + round(size * 0.26)
-        fits = max(number.width, unit.width) <= page.width and below + unit.height <= room
-        if page.tall and fits and size >= page.px(0.2):
-            wide = max(number.width, unit.width) if page.centred else 0
-            under = max(0, (wide - unit.width) // 2), below
-            return [_Part(number, (max(0, (wide - number.width) // 2), 0)), _Part(unit, under)]
+    for size in lettering.sizes(page.px(0.46 if page.tall else 0.4), page.px(0.12)):
+        found = _beside(words, page, size)
+        if page.tall and written.width(words.unit) > _BESIDE and not _fits(found, page, room):
+            found = _below(words, page, size)
+        if _fits(found, page, room):
+            return found
     return None
+
+
+def _fits(parts: list[_Part], page: Page, room: int) -> bool:
+    wide = max(part.at[0] + part.what.width for part in parts)
+    low = max(part.at[1] + (part.what.height if part.at[1] else part.what.rise) for part in parts)
+    return wide <= page.width and low <= room
+
+
+def _beside(words: Words, page: Page, size: int) -> list[_Part]:
+    number = _run(words.number, page, size)
+    if not words.unit:
+        return [_Part(number, (0, 0))]
+    sign = words.unit in _SIGNS
+    unit = _run(words.unit, page, max(page.px(0.085), round(size * (0.85 if sign else 0.4))))
+    aside = round(size * (0.04 if sign else 0.085))
+    # Chinese characters reach below the line that figures stand on, and would seem to sink
+    lift = unit.height - unit.rise if written.width(words.unit) > len(words.unit) else 0
+    return [
+        _Part(number, (0, 0)),
+        _Part(unit, (number.width + aside, number.rise - lift - unit.rise)),
+    ]
+
+
+def _below(words: Words, page: Page, size: int) -> list[_Part]:
+    number = _run(words.number, page, size)
+    unit = _run(words.unit, page, max(page.px(0.09), round(size * 0.5)))
+    if unit.width > page.width:
+        unit = _run(words.unit, page, unit.size * page.width // unit.width)
+    wide = max(number.width, unit.width) if page.centred else 0
+    down = number.rise + round(unit.size * 0.5)
+    return [
+        _Part(number, (max(0, (wide - number.width) // 2), 0)),
+        _Part(unit, (max(0, (wide - unit.width) // 2), down)),
+    ]
 
 
 def _run(text: str, page: Page, size: int) -> Run:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from math import log
 
 from app import language as written
 from app.media import lettering
-from app.media.cards.sheet import Bar, Page, Placed, Sheet, Stack
+from app.media.cards.sheet import Bar, Page, Placed, Sheet, Stack, complete
 from app.media.cards.words import (
     LONG,
     SHORT,
@@ -24,6 +25,21 @@ from app.models import Language
 
 MOST = 6
 """Points of a card; who has more to tell has a text, not a list."""
+
+_HEADS = (0.32, 0.22, 0.15)
+"""Shares of the page that a heading has at most: less of it where the points gain by that."""
+_WORTH = 0.1
+"""How much larger they get then at least, as a logarithm."""
+_SMALLEST = 0.04
+"""Size of points at least, as a share of the frame's shorter side."""
+_BELOW_HEADING = 0.82
+"""Of the heading's size that points have at most."""
+_LEADING = 0.42
+"""Ems between two points, at least; `_WIDEST` where there is room."""
+_WIDEST = 0.8
+_BROKEN = 0.2
+"""What a point's further line costs, against the size that it would take to spare it: 16 %; a third
+of that in an upright frame, which has lines enough."""
 
 _BULLET = re.compile(r"[-*+•‣◦・●○▪–—]\s+|[・●○▪]")
 _NUMERAL = re.compile(
@@ -146,49 +162,87 @@ def _intro(told: Told, first: int) -> str:
 
 def lay(words: Words, page: Page) -> Sheet | None:
     """Set the points in one size below the heading; None where they are too much for the page."""
-    colours, scale = page.style.colours, page.style.scale
-    gap, rule = page.px(0.045), page.rule if words.heading else None
+    best: tuple[float, Sheet] | None = None
+    for share in _HEADS if words.heading else _HEADS[:1]:
+        top = _top(words, page, share)
+        if top is None:
+            continue
+        head = top.items[-1][0].height if top.items else 0
+        between = min(page.px(0.055) + head // 4, page.px(0.09)) if head else 0
+        rows = _fitted(words, page, top, page.height - top.height - between)
+        if not rows:
+            continue
+        size = log(rows[0].size)
+        if best is None or size > best[0] + _WORTH:
+            best = size, _placed(words, page, top, between, rows)
+    return best[1] if best else None
+
+
+def _top(words: Words, page: Page, share: float) -> Stack | None:
+    """Return rule and heading, at most `share` of the page; None where there is no room for them."""
+    colours, top = page.style.colours, Stack()
+    if not words.heading:
+        return top
     head = page.heading(
         words.heading,
-        height=round(page.height * 0.3),
-        largest=scale.heading * (0.72 if page.tall else 0.86),
-        least=0.6,
+        height=round(page.height * share),
+        largest=page.style.scale.heading * (0.9 if page.tall else 1.05),
+        least=0.4,
         lines=2,
-        smaller=0.4,
     )
-    if words.heading and not head.lines:
+    if not complete(head, words.heading):
         return None
-    top = Stack()
-    top.add(rule, colours.accent)
-    top.add(head, colours.ink, above=gap)
-    between = page.px(0.075) if top.items else 0
-    room = page.height - top.height - between
-    for size in lettering.sizes(
-        page.px(scale.text * (1.5 if page.tall else 1.35)), page.px(scale.text * 0.8)
-    ):
-        rows = _rows(words, page, size)
-        leading = round(size * 0.62)
-        if rows and sum(row.height for row in rows) + leading * (len(rows) - 1) <= room:
+    top.add(page.rule, colours.accent)
+    top.add(head, colours.ink, above=page.px(0.045))
+    return top
+
+
+def _fitted(words: Words, page: Page, top: Stack, room: int) -> list[Setting] | None:
+    """Return the points in the one size that is best for all of them."""
+    scale = page.style.scale
+    largest = page.px(scale.text * (1.9 if page.tall else 2))
+    if top.items and isinstance(head := top.items[-1][0], Setting):
+        largest = min(largest, round(_BELOW_HEADING * head.size))
+    broken = _BROKEN / 3 if page.tall else _BROKEN
+    best: tuple[float, list[Setting]] | None = None
+    for size in lettering.sizes(largest, page.px(_SMALLEST)):
+        lost = log(max(largest, size) / size)
+        if best is not None and lost + lost**2 >= best[0]:
             break
-    else:
-        return None
-    height = sum(row.height for row in rows) + leading * (len(rows) - 1)
-    first = page.first(top.height + between + height)
+        rows = _rows(words, page, size)
+        if not rows or _height(rows, round(_LEADING * size)) > room:
+            continue
+        cost = lost + lost**2 + broken * sum(len(row.lines) - 1 for row in rows)
+        if best is None or cost < best[0]:
+            best = cost, rows
+    return best[1] if best else None
+
+
+def _height(rows: list[Setting], leading: int) -> int:
+    return sum(row.height for row in rows) + leading * (len(rows) - 1)
+
+
+def _placed(words: Words, page: Page, top: Stack, between: int, rows: list[Setting]) -> Sheet:
+    size = rows[0].size
+    spare = page.height - top.height - between - _height(rows, 0)
+    leading = min(round(_WIDEST * size), spare // max(1, len(rows) - 1))
+    height = top.height + between + _height(rows, leading)
+    first = page.first(height)
     parts = top.at(page.left, first, page)
     y = first + top.height + between
-    indent = _indent(size)
+    indent = _indent(words, size)
     left = page.left
     if page.centred:
         left += (page.width - indent - max(row.width for row in rows)) // 2
     for number, row in enumerate(rows, 1):
         parts.append(_mark(words, page, number, row, (left, y)))
-        parts.append(Placed(row, (left + indent, y), colours.ink, step=number))
+        parts.append(Placed(row, (left + indent, y), page.style.colours.ink, step=number))
         y += row.height + leading
     return Sheet(tuple(parts))
 
 
-def _indent(size: int) -> int:
-    return round(1.35 * size)
+def _indent(words: Words, size: int) -> int:
+    return round((1.3 if words.numbered else 0.95) * size)
 
 
 def _rows(words: Words, page: Page, size: int) -> list[Setting] | None:
@@ -199,7 +253,7 @@ def _rows(words: Words, page: Page, size: int) -> list[Setting] | None:
             page.language,
             weight="regular",
             size=size,
-            width=min(page.width, page.px(1.5)) - _indent(size),
+            width=min(page.width, page.px(1.5)) - _indent(words, size),
             lines=3 if page.tall else 2,
             family=page.style.fonts.text,
         )

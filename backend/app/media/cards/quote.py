@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from app import language as written
 from app.media import lettering
 from app.media.cards.sheet import Bar, Page, Placed, Sheet, Stack, complete
 from app.media.cards.words import Told, Words, capitalised, display, plain
-from app.media.lettering import Run
+from app.media.lettering import Run, Setting
 from app.models import Language
 
 _SHORTEST: dict[Language, int] = {"en": 20, "zh-TW": 14, "ja": 14}
@@ -21,6 +22,13 @@ _ALONE = 0.85
 """The same without a speaker."""
 _NEAR = 160
 """Characters beside a quotation that are searched for its speaker."""
+
+_GAP = 0.055
+"""Between mark, quotation and speaker, as a share of the frame's shorter side."""
+_MARK = 0.2
+"""Size of a Chinese mark, half of which is ink."""
+_NAME = 0.72
+"""Of the quotation's size that its speaker's name has at most."""
 
 _QUOTED = re.compile('“([^“”]+)”|"([^"]+)"|「([^「」]+(?:「[^」]*」[^「」]*)*)」|『([^『』]+)』')
 
@@ -93,11 +101,25 @@ def _only(told: Told) -> _Quotation | None:
         for match in _QUOTED.finditer(text)
         if written.width(inner := next(filter(None, match.groups()))) >= _SHORTEST[language]
     ]
-    if not found and told.wanted == "quote":
-        return _Quotation(told.sentences[0], "", "")
+    if told.wanted == "quote":
+        return _asked_for(found, told)
     if len(found) != 1 or written.width(found[0].text) > _LONGEST[language]:
         return None
     return found[0]
+
+
+def _asked_for(found: list[_Quotation], told: Told) -> _Quotation:
+    """Return what a writer's own quote card shows, whatever the scene is like."""
+    fitting = [one for one in found if written.width(one.text) <= _LONGEST[told.language]]
+    if fitting:
+        return fitting[0]
+    line = plain(told.narration)
+    if not found and written.width(line) <= _LONGEST[told.language]:
+        return _Quotation(line, "", "")
+    shorter = written.shortened(
+        found[0].text if found else told.sentences[0], _LONGEST[told.language], told.language
+    )
+    return _Quotation(shorter, "", "")
 
 
 def _speaker(found: _Quotation, language: Language) -> str | None:
@@ -114,37 +136,101 @@ def _speaker(found: _Quotation, language: Language) -> str | None:
 
 
 def lay(words: Words, page: Page) -> Sheet | None:
-    """Set the quotation under a large mark, its speaker below a short line."""
-    scale, colours = page.style.scale, page.style.colours
-    mark, below, gap = _mark(page), page.px(0.06), page.px(0.06)
-    line = Bar(page.px(0.06), max(2, page.px(0.004)))
-    name = page.text(words.speaker, height=page.px(0.16), largest=scale.text, lines=2)
-    tail = gap + line.height + gap // 2 + name.height if name.lines else 0
-    text = lettering.fit(
+    """Set the quotation under a large mark, its speaker below a short line.
+
+    Chinese and Japanese marks come in a pair, at the upper left of the words and at their lower
+    right; a Latin one stands alone.
+    """
+    gap = page.px(_GAP)
+    opening, closing = _marks(page)
+    name = _name(words, page, page.px(page.style.scale.text * 1.15))
+    high = opening.height + gap + _foot(page, closing, name)
+    text = _text(words, page, page.height - high)
+    if not complete(text, words.text):
+        return None
+    if name.size > _NAME * text.size:
+        name = _name(words, page, round(_NAME * text.size))
+        high = opening.height + gap + _foot(page, closing, name)
+    first = page.first(high + text.height)
+    low = first + opening.height + gap + text.height
+    left, right = _sides(page, text, closing, name)
+    start = left if closing or not page.centred else page.left + (page.width - opening.width) // 2
+    colours = page.style.colours
+    parts = [
+        Placed(opening, (start, first), colours.accent),
+        Placed(text, (page.left, low - text.height), colours.ink),
+        *_credit(page, name).at(page.left, low + gap, page),
+    ]
+    if closing:
+        parts.append(Placed(closing, (right - closing.width, low + gap // 2), colours.accent))
+    return Sheet(tuple(parts))
+
+
+def _name(words: Words, page: Page, size: int) -> Setting:
+    name = lettering.fit(
+        words.speaker,
+        page.language,
+        weight="regular",
+        width=page.width - page.px(_MARK),
+        height=page.px(0.2),
+        largest=size,
+        smallest=min(size, page.px(0.036)),
+        lines=2,
+        family=page.style.fonts.text,
+        align=page.style.cards.align,
+    )
+    return replace(name, measure=page.width)
+
+
+def _credit(page: Page, name: Setting) -> Stack:
+    colours, stack = page.style.colours, Stack()
+    if name.lines:
+        stack.add(Bar(page.px(0.06), max(2, page.px(0.004))), colours.accent)
+        stack.add(name, colours.muted, above=page.px(_GAP / 2))
+    return stack
+
+
+def _foot(page: Page, closing: Run | None, name: Setting) -> int:
+    """Return the pixels below the quotation that its speaker and the closing mark take."""
+    credit = _credit(page, name).height
+    below = closing.height + page.px(_GAP / 2) if closing else 0
+    return max(below, credit + page.px(_GAP) if credit else 0)
+
+
+def _sides(page: Page, text: Setting, closing: Run | None, name: Setting) -> tuple[int, int]:
+    """Return left and right of what stands between the marks; the speaker has room there, too."""
+    wide = text.width
+    if closing and name.lines:
+        beside = closing.width + page.px(_GAP)
+        wide = max(wide, name.width + (2 * beside if page.centred else beside))
+    wide = min(wide, page.width)
+    left = page.left + ((page.width - wide) // 2 if page.centred else 0)
+    return left, left + wide
+
+
+def _text(words: Words, page: Page, height: int) -> Setting:
+    scale = page.style.scale
+    return lettering.fit(
         words.text,
         page.language,
         weight="regular" if page.style.fonts.heading == "serif" else "bold",
-        width=page.width if page.centred else min(page.width, page.px(1.45)),
-        height=page.height - mark.height - below - tail,
-        largest=page.px(scale.heading * (1.15 if page.language == "en" or page.tall else 0.95)),
-        smallest=page.px(scale.text * 1.05),
-        lines=6 if page.tall else 5,
+        width=page.width if page.centred else min(page.width, page.px(1.5)),
+        height=height,
+        largest=page.px(scale.heading * (1.15 if page.language == "en" or page.tall else 1.05)),
+        smallest=page.px(0.04),
+        lines=8 if page.tall else 6,
         family=page.style.fonts.heading,
         align=page.style.cards.align,
+        smaller=1.6 if page.tall else 1.2,
     )
-    if not complete(text, words.text):
-        return None
-    stack = Stack()
-    stack.add(text, colours.ink)
-    if name.lines:
-        stack.add(line, colours.accent, above=gap)
-        stack.add(name, colours.muted, above=gap // 2)
-    first = page.first(mark.height + below + stack.height)
-    aside = (page.width - mark.width) // 2 if page.centred else 0
-    ornament = Placed(mark, (page.left + aside, first), colours.accent)
-    return Sheet((ornament, *stack.at(page.left, first + mark.height + below, page)))
 
 
-def _mark(page: Page) -> Run:
-    glyph, size = ("“", 0.36) if page.language == "en" else ("「", 0.2)
-    return Run(glyph, page.language, "bold", page.px(size), page.style.fonts.heading)
+def _marks(page: Page) -> tuple[Run, Run | None]:
+    """Return the mark that opens the quotation, and the one that closes it."""
+    family = page.style.fonts.heading
+    if page.language == "en":
+        return Run("“", page.language, "bold", page.px(0.4), family), None
+    size = page.px(_MARK)
+    return Run("「", page.language, "bold", size, family), Run(
+        "」", page.language, "bold", size, family
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app import language as written
 from app.media.cards.sheet import Bar, Page, Placed, Sheet, Stack, complete
-from app.media.cards.words import LONG, Told, Words, display, plain
+from app.media.cards.words import LONG, Told, Words, display, larger, plain
 from app.media.lettering import Setting
 
 
@@ -26,12 +26,13 @@ def lay(words: Words, page: Page) -> Sheet | None:
     wide = page.width - indent
     room = page.height - (rule.height + gap if rule else 0)
     head = _heading(words, page, wide, round(room * (0.6 if words.text else 1)))
+    alone = scale.heading * larger(words.text)
     body = page.text(
         words.text,
-        width=wide if page.centred else min(wide, page.px(1.25)),
+        width=wide if page.centred else min(wide, page.px(1.5)),
         height=room - head.height - (gap if head.lines else 0),
-        largest=scale.text if head.lines else scale.heading * 0.8,
-        least=0.8 * (1 if head.lines else scale.text / (scale.heading * 0.8)),
+        largest=scale.text if head.lines else alone,
+        least=0.8 if head.lines else 0.8 * scale.text / alone,
         lines=5,
     )
     stack = Stack()
@@ -50,11 +51,15 @@ def lay(words: Words, page: Page) -> Sheet | None:
 
 def _heading(words: Words, page: Page, wide: int, height: int) -> Setting:
     """Set the heading on three lines, or on as many as it takes."""
-    width = wide if page.centred else min(wide, page.px(1.4))
-    largest = page.style.scale.heading
-    head = page.heading(words.heading, width=width, height=height, largest=largest)
+    width = wide if page.centred else min(wide, page.px(1.5))
+    usual = 1.15 * page.style.scale.heading
+    largest = usual * larger(words.heading)
+    least = usual / largest
+    head = page.heading(
+        words.heading, width=width, height=height, largest=largest, least=0.45 * least
+    )
     if complete(head, words.heading):
         return head
     return page.heading(
-        words.heading, width=width, height=height, largest=largest, least=0.4, lines=6
+        words.heading, width=width, height=height, largest=largest, least=0.35 * least, lines=6
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from app.media.cards.sheet import Page, Sheet, Stack
-from app.media.cards.words import Told, Words, display, plain
+from app.media.cards.words import Told, Words, display, larger, plain
 
 
 def read(told: Told) -> Words | None:
-    """Take the first scene of a video."""
+    """Take the first scene of a video, or its only one where `choose` finds nothing better."""
     if told.wanted == "title":
         return Words("title", heading=plain(told.heading or told.title))
-    if told.place != "first":
+    if told.place not in ("first", "only"):
         return None
     return Words("title", heading=plain(told.title) or display(told.sentences[0]))
 
@@ -18,10 +18,15 @@ def read(told: Told) -> Words | None:
 def lay(words: Words, page: Page) -> Sheet | None:
     """Set the heading large."""
     scale, colours = page.style.scale, page.style.colours
+    largest = scale.title * larger(words.heading)
     gap, rule = page.px(0.05), page.rule
     room = page.height - gap - (rule.height + gap if rule else 0)
     title = page.heading(
-        words.heading, height=round(room * 0.8), largest=scale.title, least=0.4, lines=4
+        words.heading,
+        height=round(room * 0.8),
+        largest=largest,
+        least=0.4 * scale.title / largest,
+        lines=4,
     )
     stack = Stack()
     if title.lines:

@@ -15,6 +15,9 @@ SHORT: dict[Language, int] = {"en": 44, "zh-TW": 32, "ja": 34}
 LONG: dict[Language, int] = {"en": 64, "zh-TW": 44, "ja": 48}
 """Columns of the longest of them."""
 
+_FEW = ((4, 1.7), (8, 1.4), (12, 1.2))
+"""Columns of a heading, and how much larger it may be."""
+
 _STOP = re.compile(r"(?<![.。…])[.。．]$")
 _CLAUSE = re.compile(r"[,;:](?=\s)|\s[—–]\s|[，；：、—]")
 _LEANS: dict[Language, re.Pattern[str]] = {
@@ -41,7 +44,7 @@ class Told:
 
     Attributes:
         title: Of the video.
-        place: Where the scene stands; the only scene is the `first`.
+        place: Where the scene stands.
         wanted: The design the writer asks for; None leaves it to the words.
     """
 
@@ -49,7 +52,7 @@ class Told:
     heading: str
     narration: str
     language: Language
-    place: Literal["first", "middle", "last"] = "middle"
+    place: Literal["first", "middle", "last", "only"] = "middle"
     wanted: CardKind | None = None
 
     @cached_property
@@ -108,6 +111,12 @@ def plain(text: str) -> str:
 def display(text: str) -> str:
     """Return `text` without the full stop that display type has no use for."""
     return _STOP.sub("", plain(text)).rstrip(" ,，、;；:：")
+
+
+def larger(text: str) -> float:
+    """Return how much larger than usual a heading may be that is but a word or two."""
+    columns = written.width(text)
+    return next((factor for most, factor in _FEW if columns <= most), 1.0)
 
 
 def capitalised(text: str, language: Language) -> str:

@@ -6,11 +6,25 @@ it measured, whether that is within its limit, and what to change where it is no
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from app.errors import MediaError
 from app.media import ffmpeg
-from app.media.checks import ink, length, motion, offset, picture, poster, sound, words
+from app.media.checks import (
+    ink,
+    length,
+    likeness,
+    motion,
+    offset,
+    pauses,
+    picture,
+    poster,
+    sides,
+    sound,
+    stream,
+    words,
+)
 from app.media.checks._play import Listener, Watcher, play
 from app.media.checks.facts import Meant, Row, Verdict
 from app.media.ffmpeg import Report
@@ -45,40 +59,83 @@ def film(
     """
     tell = report or (lambda _done: None)
     facts = ffmpeg.probe(path)
-    rows: list[Row] = []
-    if sound.GROUP in only:
-        rows += sound.measured(path, meant)
+    for codec, what in ((facts.video_codec, "picture"), (facts.audio_codec, "sound")):
+        if codec is None:
+            raise MediaError(
+                "film_unreadable",
+                f"{path.name} has no {what}.",
+                "Run the project again from video_rendering.",
+            )
+    loud = sound.measured(path, meant) if sound.GROUP in only else []
     tell(_LOUDNESS_SHARE)
-    ear, eye, lags, cuts = (
-        sound.Ear(meant),
-        picture.Eye(meant),
-        offset.Lags(meant),
-        offset.Cuts(meant),
+    crew = _Crew(meant)
+    log = crew.play(
+        path,
+        meant.plan.size,
+        only,
+        report=lambda done: tell(_LOUDNESS_SHARE + (1 - _LOUDNESS_SHARE) * done),
+        duration=facts.duration,
     )
-    type_, jitter = ink.Ink(meant), motion.Jitter(meant)
-    watchers: dict[Watcher, str] = {eye: "picture", cuts: "offset", type_: "text", jitter: "motion"}
-    listeners: dict[Listener, str] = {ear: "sound", lags: "offset"}
-    seen = [one for one, group in watchers.items() if group in only]
-    heard = [one for one, group in listeners.items() if group in only]
-    log = ""
-    if seen or heard:
-        log = play(
-            path,
-            meant.plan.size,
-            watchers=seen,
-            listeners=heard,
-            report=lambda done: tell(_LOUDNESS_SHARE + (1 - _LOUDNESS_SHARE) * done),
-            duration=facts.duration,
-        )
-    rows += ear.rows() if ear in heard else []
-    rows += [*picture.file_rows(path, meant, log), *eye.rows()] if eye in seen else []
-    rows += [*lags.rows(), *cuts.rows()] if lags in heard else []
-    rows += words.rows(meant) if words.GROUP in only else []
-    rows += type_.rows() if type_ in seen else []
-    rows += jitter.rows() if jitter in seen else []
-    rows += length.rows(meant, facts.duration) if length.GROUP in only else []
-    rows += poster.rows(meant) if poster.GROUP in only else []
-    return rows
+    rows: dict[str, Callable[[], list[Row]]] = {
+        sound.GROUP: lambda: [
+            *loud,
+            *crew.ear.rows(),
+            *crew.pauses.rows(),
+            *crew.sides.rows(),
+        ],
+        picture.GROUP: lambda: [
+            *stream.rows(path, meant, log),
+            *crew.eye.rows(),
+            *crew.likeness.rows(),
+        ],
+        offset.GROUP: lambda: [*crew.lags.rows(), *crew.cuts.rows()],
+        words.GROUP: lambda: words.rows(meant),
+        ink.GROUP: crew.ink.rows,
+        motion.GROUP: crew.jitter.rows,
+        length.GROUP: lambda: length.rows(meant, facts.duration),
+        poster.GROUP: lambda: poster.rows(meant),
+    }
+    return [row for group in GROUPS if group in only for row in rows[group]()]
+
+
+class _Crew:
+    """Who looks at the frames of a film and who listens to it, each for a group."""
+
+    def __init__(self, meant: Meant) -> None:
+        self.ear, self.eye = sound.Ear(meant), picture.Eye(meant)
+        self.lags, self.cuts = offset.Lags(meant), offset.Cuts(meant)
+        self.ink, self.jitter = ink.Ink(meant), motion.Jitter(meant)
+        self.likeness = likeness.Likeness(meant)
+        self.pauses, self.sides = pauses.Pauses(meant), sides.Sides()
+
+    def play(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        only: Collection[str],
+        *,
+        report: Report,
+        duration: float,
+    ) -> str:
+        """Decode a film for the groups that want it; return FFmpeg's log, empty where none does."""
+        watchers: dict[Watcher, str] = {
+            self.eye: picture.GROUP,
+            self.likeness: picture.GROUP,
+            self.cuts: offset.GROUP,
+            self.ink: ink.GROUP,
+            self.jitter: motion.GROUP,
+        }
+        listeners: dict[Listener, str] = {
+            self.ear: sound.GROUP,
+            self.pauses: sound.GROUP,
+            self.sides: sound.GROUP,
+            self.lags: offset.GROUP,
+        }
+        seen = [one for one, group in watchers.items() if group in only]
+        heard = [one for one, group in listeners.items() if group in only]
+        if not seen and not heard:
+            return ""
+        return play(path, size, watchers=seen, listeners=heard, report=report, duration=duration)
 
 
 def quick(meant: Meant) -> list[Row]:

@@ -69,10 +69,11 @@ def play(
     """
     with tempfile.TemporaryDirectory(prefix="reelchain-check-") as folder:
         picture, sound = Path(folder, "picture"), Path(folder, "sound")
-        args: list[str | Path] = ["-protocol_whitelist", "file", "-i", path]
+        args: list[str | Path] = ["-protocol_whitelist", "file", "-noautorotate", "-i", path]
         readers: list[_Reader] = []
         if watchers:
-            shown = ("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p")
+            sides = ("-s", f"{size[0]}x{size[1]}")  # of a film of another size, too
+            shown = (*sides, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p")
             args += ["-map", "0:v:0", *shown, picture]
             readers.append(_Reader(picture, lambda file: _watch(file, size, watchers)))
         if listeners:

@@ -66,9 +66,11 @@ class Meant:
         captions: The SubRip file beside it.
         burnt: Whether captions are part of the picture.
         music: Whether music was to sound.
+        own_music: Whether that is the user's own, which may have clicks and swells to itself.
         sheets: What is set on the card of each scene that shows one and whose words are known.
-        thumbnail: The picture that stands for it, and what was measured as it was drawn; None where
-            there is none.
+        thumbnail: The picture that stands for it, and what was measured as it was drawn, if it was;
+            None where there is none.
+        altered: Whether that picture is another one than was drawn.
         reading: Seconds that its words take to say, by rule of thumb; 0 is unknown.
         length: Seconds that were asked for, where only a topic was given.
     """
@@ -79,8 +81,10 @@ class Meant:
     captions: Path
     burnt: bool = True
     music: bool = True
+    own_music: bool = False
     sheets: Mapping[str, Sheet] = field(default_factory=dict)
-    thumbnail: tuple[Path, Facts] | None = None
+    thumbnail: tuple[Path, Facts | None] | None = None
+    altered: bool = False
     reading: float = 0.0
     length: float | None = None
 

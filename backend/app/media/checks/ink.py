@@ -6,8 +6,9 @@ read from the decoded frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from math import ceil
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ _SMALLEST = 240
 """Shorter side of a frame in pixels; in a smaller draft letters are too thin to be measured."""
 _LIKE = 12
 """How far a drawn pixel may be from a colour of the style and still be that."""
+_STRANGE = 64
+"""How far a caption's pixels may be from its colours in the median, and still be the caption's: thin
+letters blur in a small draft; of another picture half are farther off."""
 _REACH = 0.08
 """Of a line's height: how far from a letter its surroundings reach."""
 _COLOURS = "Choose another `style` or `caption_style`"
@@ -58,16 +62,22 @@ class Ink:
         self._most = most
         self._painter = Painter(style=meant.style, language=meant.language, size=meant.plan.size)
         self._cues = _chosen(meant, most) if meant.burnt else {}
+        self._edges = _edges(meant, self._cues.values())
+        self._moments = 0
+        self._missed: list[tuple[float, Cue]] = []
         self._cards = _at_rest(meant)
         self._captions: list[tuple[float, float]] = []  # contrast, seconds
         self._type: list[tuple[float, str]] = []  # contrast, scene
 
     def see(self, number: int, frame: Frame) -> None:
         """Take in the next frame."""
+        time = number / self._meant.plan.fps
         if cue := self._cues.get(number):
-            time = number / self._meant.plan.fps
             drawn = self._painter.raster(cue, time)
-            self._captions.append((self._stands_out(drawn, frame), time))
+            if self._shown(drawn, frame, cue, time):
+                self._captions.append((self._stands_out(drawn, frame), time))
+        if cue := self._edges.get(number):
+            self._shown(self._painter.raster(cue, time), frame, cue, time)
         for scene in self._cards.get(number, ()):
             sheet = self._meant.sheets[scene]
             for part in sheet.parts:
@@ -80,11 +90,26 @@ class Ink:
         for number, cue in self._cues.items():
             part, frame = scene_at(plan, number), Frame(plan.size)
             shown = [step.picture for step in part.steps if step.frame <= number - part.first]
-            canvas = Canvas(shown[-1] if shown else part.picture, plan.size, soften=False)
+            canvas = Canvas(shown[-1] if shown else part.picture, plan.size, zoom=None)
             canvas.view(part.motion.at(number - part.first), frame)
             drawn = _within(self._painter.raster(cue, number / plan.fps), plan.size)
             Overlay(drawn).onto(frame)
             self.see(number, frame)
+
+    def _shown(self, drawn: Raster, frame: Frame, cue: Cue, time: float) -> bool:
+        """Note whether a caption is in the picture: whether its solid pixels have its colours."""
+        drawn = _within(drawn, self._meant.plan.size)
+        rows, columns = drawn.pixels.shape[:2]
+        found = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
+        solid = drawn.pixels[..., 3] >= 250
+        self._moments += 1
+        if not solid.any():
+            return True
+        off = np.abs(found - drawn.pixels[..., :3]).max(axis=-1)[solid]
+        there = bool(np.median(off) <= _STRANGE)
+        if not there:
+            self._missed.append((time, cue))
+        return there
 
     def _stands_out(self, drawn: Raster, frame: Frame) -> float:
         """Return the contrast of a caption: of its words, and of the word that is marked."""
@@ -94,12 +119,16 @@ class Ink:
         seen = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
         reach = max(2, round(_REACH * rows / captions.LINES))
         letters = [_letters(drawn, colour) for colour in {look.text, look.mark}]
-        beside = np.maximum.reduce(letters)  # a marked word stands between words, not behind them
+        thin = [_thin(drawn, colour, look.box) for colour in {look.text, look.mark}]
+        # a marked word stands between words, not behind them
+        beside = np.maximum.reduce([*letters, *thin])
         return min(contrast.around(seen, one, reach=reach, aside=beside) for one in letters)
 
     def rows(self) -> list[Row]:
         """Return what was found."""
         rows = [*self._safe()]
+        if self._moments:
+            rows.append(self._there())
         if self._captions:
             worst, at = min(self._captions)
             says = (
@@ -111,6 +140,18 @@ class Ink:
             says = f"The card of scene {scene} is hard to read. {_COLOURS}, then {_AGAIN}"
             rows.append(self._row("contrast of cards", worst, says))
         return rows
+
+    def _there(self) -> Row:
+        time, cue = min(self._missed, default=(0.0, None), key=lambda one: one[0])
+        text = " ".join(cue.lines)[:40] if cue else ""
+        return judged(
+            GROUP,
+            "captions in the picture",
+            f"{self._moments - len(self._missed)} of {self._moments} moments",
+            limit="all, from their beginning to their end",
+            good=not self._missed,
+            says=f"“{text}” is not there at {clock(time)}. Run the project again from video_rendering.",
+        )
 
     def _row(self, name: str, value: float, says: str) -> Row:
         large = min(self._meant.plan.size) >= _SMALLEST
@@ -186,6 +227,16 @@ def _chosen(meant: Meant, most: int) -> dict[int, Cue]:
     return {int((cue.start + 0.6 * (cue.end - cue.start)) * plan.fps): cue for cue in chosen}
 
 
+def _edges(meant: Meant, cues: Collection[Cue]) -> dict[int, Cue]:
+    """Return frames just after the beginning and before the end of cues, but none of the fade-out."""
+    plan, found = meant.plan, {}
+    fading = plan.frames - plan.segments[-1].fade_out - 1
+    for cue in cues:
+        first, last = ceil(cue.start * plan.fps) + 1, ceil(cue.end * plan.fps) - 3
+        found.update({number: cue for number in (first, last) if first <= number < fading})
+    return found
+
+
 def _roomiest(cues: Sequence[Cue], most: int) -> list[Cue]:
     """Return the cues with too many or the longest lines: where these have room, all have."""
 
@@ -226,6 +277,19 @@ def _letters(drawn: Raster, colour: RGB) -> Letters:
         return np.zeros_like(solid)
     near = cv2.dilate(solid, np.ones((3, 3), np.uint8))  # what their edges blend into is theirs
     return np.asarray(np.maximum(solid * np.uint8(255), near * np.uint8(128)), np.uint8)
+
+
+def _thin(drawn: Raster, colour: RGB, box: RGB) -> Letters:
+    """Return where strokes are that are too thin to be solid: nearer to `colour` than to the box.
+
+    None where the two can hardly be told apart: all of the box would be letters.
+    """
+    way = np.subtract(colour, box).astype(np.float64)
+    if np.abs(way).max() <= _STRANGE:
+        return np.zeros(drawn.pixels.shape[:2], np.uint8)
+    share = (drawn.pixels[..., :3] - np.asarray(box, np.float64)) @ way / (way @ way)
+    found = (share >= 0.5) & (drawn.pixels[..., 3] >= 128)
+    return np.asarray(found * np.uint8(128), np.uint8)
 
 
 def _of_card(part: Placed, frame: Frame) -> float:

@@ -82,7 +82,7 @@ class Jitter:
         """
         if self._canvas is None:
             return None
-        meant = _seen(self._canvas, pose, (luma.shape[1], luma.shape[0]))[self._rows]
+        meant = seen(self._canvas, pose, (luma.shape[1], luma.shape[0]))[self._rows]
         luma = luma[self._rows]
         meant = np.asarray(cv2.GaussianBlur(meant, (0, 0), 1.0), np.float32)
         luma = np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)
@@ -133,7 +133,7 @@ def _first(part: Segment) -> int:
     return part.first + part.transition + room // 3
 
 
-def _seen(canvas: Plane, pose: Pose, size: tuple[int, int]) -> Plane:
+def seen(canvas: Plane, pose: Pose, size: tuple[int, int]) -> Plane:
     """Return what of a canvas is seen from a pose, at any size; pixels' centres lie at + 0.5."""
     high, wide = canvas.shape
     step = wide / (size[0] * pose.zoom)

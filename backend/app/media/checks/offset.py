@@ -17,8 +17,10 @@ from app.media.timeline import Segment
 
 GROUP = "offset"
 
-LIMIT = 0.08
-"""Seconds that sound may be off. Viewers notice 45 ms early and 125 ms late (ITU-R BT.1359)."""
+LIMIT = 0.034
+"""Seconds that sound may be off: a frame. Viewers notice 45 ms early and 125 ms late (ITU-R BT.1359)."""
+CUT = 0.08
+"""Seconds that a cut may be off: frames of a transition that lie side by side hardly differ."""
 FOUND = 0.2
 """Least correlation of a sentence with what is heard; unlike sounds stay below 0.1."""
 
@@ -176,8 +178,8 @@ class Cuts:
                 "cuts against their plan",
                 1000 * late / fps,
                 "ms",
-                limit=f"± {1000 * LIMIT:g}",
-                good=not strange and abs(late) <= LIMIT * fps,
+                limit=f"± {1000 * CUT:g}",
+                good=not strange and abs(late) <= CUT * fps,
                 says=f"The cut at {clock(at / fps)} {why}. {_AGAIN}",
             )
         ]

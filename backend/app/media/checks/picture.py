@@ -1,25 +1,18 @@
-"""The picture: the file's own facts, black frames, scenes that stand still and should not."""
+"""The picture: black frames, scenes that stand still and should not, steps that are left out."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from app.media.captions import Painter
-from app.media.checks import _boxes
-from app.media.checks._boxes import Track
 from app.media.checks.facts import Meant, Row, clock, judged, scene_at
 from app.media.compositor import Frame
 from app.media.timeline import Pose
 
 GROUP = "picture"
 
-LONGEST_BLACK = 0.1
-"""Seconds of black that are not the fade at the end."""
 LONGEST_FREEZE = 1.0
 """Seconds in which a picture that travels may look the same."""
 
@@ -124,8 +117,8 @@ class Eye:
                 "black",
                 max(black, 0) / plan.fps,
                 "s",
-                limit=f"≤ {LONGEST_BLACK:g} before the fade",
-                good=black <= LONGEST_BLACK * plan.fps,
+                limit="0 before the fade",
+                good=black <= 0,
                 says=f"The picture is black at {clock(at / plan.fps)}, in scene {scene_at(plan, at).id}. "
                 "Give that scene another picture, or run the project again from video_rendering.",
             ),
@@ -151,83 +144,3 @@ def _moved(small: Small, before: Pose, after: Pose) -> NDArray[np.uint8]:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     seen = cv2.warpAffine(small, way, (wide, high), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.uint8)
-
-
-def file_rows(path: Path, meant: Meant, log: str) -> list[Row]:
-    """Return the rows of the file: its streams, their times, what its header says.
-
-    Args:
-        path: The film.
-        meant: What it was meant to be.
-        log: What FFmpeg said as it decoded it.
-    """
-    found, fps = _boxes.read(path), meant.plan.fps
-    video, sound = found.video, found.audio
-    rows = [_form(log), _fast(fast=found.fast)]
-    if video is not None:
-        rows.append(_steady(video, fps))
-    if video is not None and sound is not None:
-        rows += _together(video, sound, fps)
-    return rows
-
-
-def _form(log: str) -> Row:
-    """Return whether players everywhere take the picture's format and show its colours alike."""
-    stream = re.search(r"Stream #0:\S+: Video: (.*)", log)
-    said = stream[1] if stream else ""
-    good = "h264" in said and "yuv420p" in said and "bt709" in said
-    pixels = re.search(r", (\w+)[(,]", said)
-    shown = [*said.split()[:1], *([pixels[1]] if pixels else [])]
-    shown.append("bt709" if "bt709" in said else "colours not told")
-    return judged(
-        GROUP,
-        "format",
-        ", ".join(shown),
-        limit="h264, yuv420p, bt709",
-        good=good,
-        says=f"Some players will not show it, or in other colours. {_AGAIN}",
-    )
-
-
-def _fast(*, fast: bool) -> Row:
-    return judged(
-        GROUP,
-        "starts while it loads",
-        "yes" if fast else "no",
-        limit="yes",
-        good=fast,
-        says=f"Its index stands at the end of the file. {_AGAIN}",
-        otherwise="warn",
-    )
-
-
-def _steady(video: Track, fps: int) -> Row:
-    tick = 1 / fps
-    off = max((abs(step - tick) for step in video.steps), default=0.0)
-    return judged(
-        GROUP,
-        "frame rate",
-        "constant" if off < 1e-4 else f"off by {1000 * off:.1f} ms",
-        limit=f"constant {fps}",
-        good=off < 1e-4,
-        says=f"Frames are not evenly apart, so motion stutters. {_AGAIN}",
-    )
-
-
-def _together(video: Track, sound: Track, fps: int) -> list[Row]:
-    rows = []
-    ends = sound.start + sound.seconds - video.start - video.seconds
-    for name, off in (("begin", sound.start - video.start), ("end", ends)):
-        side = "later" if off > 0 else "earlier"
-        rows.append(
-            judged(
-                GROUP,
-                f"sound and picture {name} together",
-                1000 * off,
-                "ms",
-                limit=f"± {1000 / fps:.0f} (a frame)",
-                good=abs(off) <= 1 / fps,
-                says=f"The sound {name}s {1000 * abs(off):.0f} ms {side} than the picture. {_AGAIN}",
-            )
-        )
-    return rows

@@ -15,8 +15,8 @@ from app.media.checks.facts import Meant, Row, clock, judged
 
 GROUP = "sound"
 
-LONGEST_ZEROS = 0.05
-"""Seconds of digital zero that nobody takes for a hole."""
+LONGEST_ZEROS = 0.01
+"""Seconds of digital zero that nobody takes for a hole; room tone has a hundredth of that."""
 LONGEST_SILENCE = 2.0
 """Seconds without any sound where there was to be some."""
 WIDEST_RANGE = 15.0

@@ -18,7 +18,7 @@ from app.media.styles import Ground, Style
 
 __all__ = ["GROUNDS", "VERSION", "Box", "Kind", "background"]
 
-VERSION = "2"
+VERSION = "4"
 """Raised when the same inputs give another picture."""
 
 GROUNDS: dict[Ground, Callable[[Plot], Pixels]] = {

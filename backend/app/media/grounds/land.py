@@ -28,19 +28,36 @@ _MOON: dict[tuple[Kind, str], Place] = {
 }
 
 
+_RIM = 0.94
+"""How far to the right a sun may go: a good half of it is still seen."""
+
+
 def hills(plot: Plot) -> Pixels:
     """Draw hills under a sun that stands high over a title, and low behind a statement."""
     pixels = plot.sky()
-    place = _SUN[plot.kind, plot.shape]
+    place, strength = _sun(plot)
     distance, radius = _disc(plot, place)
     disc = edge(distance - radius)
     halo = np.exp(-np.maximum(distance - radius, 0) / (radius * 0.5))
-    away = plot.away(place[0] * plot.frame[0], place[1] * plot.frame[1])
-    # figures are set in the sun's own colour, so behind them it is but a shade
-    strength = 0.20 if plot.kind == "title" or away > radius * 1.1 else 0.10
     lay(pixels, plot.style.colours.accent, disc * strength + (1 - disc) * halo * 0.35 * strength)
     _hills(pixels, plot)
     return pixels
+
+
+def _sun(plot: Plot) -> tuple[Place, float]:
+    """Return where the sun stands and how strong it is.
+
+    Figures and quotation marks are set in its own colour: it gives way to them at the frame's rim, and
+    where that is not enough it all but fades.
+    """
+    place = _SUN[plot.kind, plot.shape]
+    if plot.kind == "title":
+        return place, 0.20
+    rim = (max(place[0], _RIM), place[1], place[2] * 0.75)
+    for x, y, size in (place, rim):
+        if plot.away(x * plot.frame[0], y * plot.frame[1]) > size * plot.unit * 1.1:
+            return (x, y, size), 0.20
+    return rim, 0.02
 
 
 def night(plot: Plot) -> Pixels:
@@ -102,6 +119,7 @@ def _hills(pixels: Pixels, plot: Plot) -> None:
     high = plot.frame[1]
     across = (plot.columns + plot.corner[0]) / plot.unit
     far, near = colour(plot.style.colours.horizon), colour(plot.style.colours.ornament)
+    highest = max(_HIGHEST, plot.lowest / high + 0.03)  # no shadow falls on words that stand low
     for layer in range(_HILLS):
         depth = (layer + 1) / _HILLS
         wave = np.zeros(plot.canvas[0])
@@ -109,7 +127,7 @@ def _hills(pixels: Pixels, plot: Plot) -> None:
             phase = plot.random.uniform(0, 2 * np.pi)
             wave += np.sin(across * step * (1.5 + 0.3 * layer) + phase) / step**1.3
         swing = 0.030 * high * wave / max(1e-9, float(np.abs(wave).max()))
-        crest = (high * (_HIGHEST + 0.03 + 0.085 * layer) + swing).astype(np.float32)
+        crest = (high * (highest + 0.03 + 0.085 * layer) + swing).astype(np.float32)
         first = max(0, int(plot.corner[1] + crest.min() - 0.08 * high))
         area = pixels[first:]
         above = crest[None, :] - plot.rows[first:]

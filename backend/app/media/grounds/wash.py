@@ -125,7 +125,7 @@ def _sun(pixels: Pixels, plot: Plot) -> None:
     found = plot.roomiest(
         _CORNERS, most=0.062 * plot.unit, gap=0.055 * plot.unit, floor=0.72 * plot.frame[1]
     )
-    if found is None or found[2] < 0.03 * plot.unit:
+    if found is None or found[2] < 0.045 * plot.unit:
         return
     x, y, radius = found
     disc = edge(plot.distance(x, y) - radius, 1.6)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFilter
 
-from app.media import contrast, grounds, lettering
+from app.media import contrast, grounds, interest, lettering
 from app.media.faces import WHOLE, Region
 from app.media.lettering import Align, Setting
 from app.media.styles import RGB, Style
@@ -34,8 +34,12 @@ LEAST_LATIN, LEAST_CJK = 8.0, 9.0
 """Pixels of a capital, of a Chinese character, that are still read in a `STAMP`."""
 
 _MARGIN = 60
-_LARGEST, _SMALLEST = 160, 54
+_LARGEST, _SMALLEST = 220, 54
 _WHITE: RGB = (255, 255, 255)
+_BESIDE = BADGE[0] - _MARGIN - 24
+"""Width that words in the lower part may take beside the duration."""
+_OVER = 340
+"""Height that words over a scene may take: more than half of it is left."""
 _SHADE = 0.3
 """Least density of the shade behind the words."""
 _GAMMA = 2.1
@@ -66,6 +70,10 @@ class Sheet:
             align=align,
         )
 
+    def scene_in(self, window: Region, free: Region) -> float:
+        """Return how much of what draws the eye lies in the `free` part of a window, 0-1."""
+        return interest.share(self.scene.seen, free.placed(window)) if self.scene else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Composition:
@@ -79,6 +87,7 @@ class Composition:
         place: Where the scene is shown.
         window: What of it.
         clarity: How well it is seen, 0-1.
+        pad: How far sideways, and up and down, what the words stand on reaches beyond them.
     """
 
     name: str
@@ -89,10 +98,16 @@ class Composition:
     place: Box = (0, 0, 0, 0)
     window: Region | None = None
     clarity: float = 1.0
+    pad: tuple[int, int] = (0, 0)
 
     @property
     def boxes(self) -> list[Box]:
         return self.setting.boxes(self.at)
+
+    @property
+    def covering(self) -> list[Box]:
+        """What the words take of the scene, with what they stand on."""
+        return _padded(self.boxes, *self.pad)
 
 
 def letter(setting: Setting) -> float:
@@ -114,14 +129,14 @@ def legible(setting: Setting) -> bool:
 
 def _lower(sheet: Sheet) -> Composition | None:
     """Set the title lower left over the scene, which is darkened as far as legibility needs."""
-    setting = sheet.set(SIZE[0] - 2 * _MARGIN, 400)
+    setting = sheet.set(_BESIDE, _OVER)
     at = _off_badge(setting, (_MARGIN, SIZE[1] - _MARGIN - setting.height))
     return _over(sheet, "lower", setting, at, Region(0, 0, 1, max(0.3, (at[1] - 40) / SIZE[1])))
 
 
 def _upper(sheet: Sheet) -> Composition | None:
     """Set the title upper left, for scenes whose subject stands low."""
-    setting = sheet.set(SIZE[0] - 2 * _MARGIN, 400)
+    setting = sheet.set(SIZE[0] - 2 * _MARGIN, _OVER)
     at = (_MARGIN, _MARGIN + (30 if _rule(sheet.style, (0, 0)) else 0))
     below = min(0.7, (at[1] + setting.height + 30) / SIZE[1])
     return _over(sheet, "upper", setting, at, Region(0, below, 1, 1))
@@ -154,29 +169,32 @@ def _centre(sheet: Sheet) -> Composition | None:
 
 
 def _side(sheet: Sheet) -> Composition | None:
-    """Set the title on the left, on the style's colour, into which the scene on the right fades."""
+    """Set the title on the style's colour, into which the scene beside it fades: on the calm side."""
     if sheet.scene is None or sheet.scene.drawn:
         return None
-    style = sheet.style
     for width in (640, 740):
         setting = sheet.set(width, SIZE[1] - 2 * _MARGIN - 40)
         if legible(setting):
             break
-    at = (_MARGIN, (SIZE[1] - setting.height) // 2)
-    place = (width - 140, 0, *SIZE)
-    size = (SIZE[0] - place[0], SIZE[1])
-    window = sheet.scene.window(size, Region(0.3, 0, 1, 1))
-    scene = sheet.scene.shown(window, size)
+    shown = SIZE[0] - width + 140
+    free = {left: Region(0.3, 0, 1, 1) if left else Region(0, 0, 0.7, 1) for left in (True, False)}
+    windows = {left: sheet.scene.window((shown, SIZE[1]), free[left]) for left in free}
+    left = max(windows, key=lambda side: (sheet.scene_in(windows[side], free[side]), side))
+    style, ink = sheet.style, sheet.style.colours.ink
+    place = (SIZE[0] - shown, 0, *SIZE) if left else (0, 0, shown, SIZE[1])
+    longest = max((box[2] for box in setting.boxes((0, 0))), default=0)
+    across = _MARGIN if left else min(SIZE[0] - _MARGIN - longest, shown - 40)
+    at = _off_badge(setting, (across, (SIZE[1] - setting.height) // 2))
+    scene = np.asarray(sheet.scene.shown(windows[left], (shown, SIZE[1])), np.float32)
     pixels = np.empty((SIZE[1], SIZE[0], 3), np.float32)
     pixels[:] = style.colours.background
-    fade = np.clip((np.arange(size[0], dtype=np.float32) - 40) / 320, 0, 1)
-    fade = (fade * fade * (3 - 2 * fade))[None, :, None]
-    pixels[:, place[0] :] += (np.asarray(scene, np.float32) - pixels[:, place[0] :]) * fade
-    ink = style.colours.ink
+    fade = np.clip((np.arange(shown, dtype=np.float32) - 40) / 320, 0, 1)
+    fade = (fade * fade * (3 - 2 * fade))[None, :: 1 if left else -1, None]
+    pixels[:, place[0] : place[2]] += (scene - pixels[:, place[0] : place[2]]) * fade
     image = _cleared(pixels, setting.boxes(at), ink, style.colours.background)
     if setting.lines:
         _ruled(image, style, (at[0], at[1] - 40), style.colours.accent)
-    return Composition("side", image, setting, at, ink, place, window)
+    return Composition("side", image, setting, at, ink, place, windows[left])
 
 
 def _split(sheet: Sheet) -> Composition | None:
@@ -214,28 +232,45 @@ def _halved(sheet: Sheet, name: str, *, mirrored: bool) -> Composition | None:
 
 
 def _label(sheet: Sheet) -> Composition | None:
-    """Set each line on a strip of the style's colour, over the scene as it is."""
-    if sheet.scene is None or sheet.scene.drawn:
+    """Set each line on a strip of the style's colour, over the scene as it is: low or high."""
+    scene = sheet.scene
+    if scene is None or scene.drawn:
         return None
     style = sheet.style
-    setting = sheet.set(SIZE[0] - 2 * _MARGIN - 130, 380)
+    setting = sheet.set(_BESIDE - 90, _OVER - 30)
     if not setting.lines:
         return None
-    at = _off_badge(setting, (_MARGIN + 16, SIZE[1] - _MARGIN - 14 - setting.height), pad=40)
-    free = Region(0, 0, 1, max(0.3, (at[1] - 60) / SIZE[1]))
-    window = sheet.scene.window(SIZE, free)
-    image = sheet.scene.shown(window, SIZE)
-    between = setting.pitch - (setting.boxes(at)[0][3] - setting.boxes(at)[0][1])
-    pad = round(0.2 * setting.size), between // 2 + 2
-    strips = [
-        (box[0] - pad[0], box[1] - pad[1], box[2] + pad[0], box[3] + pad[1])
-        for box in setting.boxes(at)
-    ]
+    first = setting.boxes((0, 0))[0]
+    pad = round(0.2 * setting.size), (setting.pitch - (first[3] - first[1])) // 2 + 2
+    low = _off_badge(setting, (_MARGIN + 16, SIZE[1] - _MARGIN - pad[1] - setting.height), pad=40)
+    high = (low[0], _MARGIN + pad[1])
+    frees = {
+        low: Region(0, 0, 1, max(0.3, (low[1] - 60) / SIZE[1])),
+        high: Region(0, min(0.7, (high[1] + setting.height + 60) / SIZE[1]), 1, 1),
+    }
+    windows = {at: scene.window(SIZE, free) for at, free in frees.items()}
+    at = max(windows, key=lambda one: (_left(scene, windows[one], setting, one, pad), one == low))
+    image = scene.shown(windows[at], SIZE)
+    strips = _padded(setting.boxes(at), *pad)
     for strip in strips:
         image.paste(style.colours.background, strip)
     left, top = strips[0][:2]
     image.paste(style.colours.accent, (left - 14, top, left, strips[-1][3]))
-    return Composition("label", image, setting, at, style.colours.ink, (0, 0, *SIZE), window)
+    whole = (0, 0, *SIZE)
+    ink = style.colours.ink
+    return Composition("label", image, setting, at, ink, whole, windows[at], pad=pad)
+
+
+def _left(
+    scene: Scene, window: Region, setting: Setting, at: tuple[int, int], pad: tuple[int, int]
+) -> float:
+    """Return how much of what draws the eye in `scene` is seen beside strips at `at`, 0-1."""
+    seen = interest.share(scene.seen, window)
+    for left, top, right, bottom in _padded(setting.boxes(at), *pad):
+        strip = Region(left / SIZE[0], top / SIZE[1], right / SIZE[0], bottom / SIZE[1])
+        seen -= interest.share(scene.seen, strip.placed(window))
+        seen -= sum(strip.placed(window).meets(head) for head in scene.people)
+    return seen
 
 
 def _plain(sheet: Sheet) -> Composition | None:
@@ -300,8 +335,12 @@ def _ruled(image: Image.Image, style: Style, at: tuple[int, int], colour: RGB) -
         image.paste(colour, box)
 
 
-def _padded(boxes: list[Box], by: int) -> list[Box]:
-    return [(left - by, top - by, right + by, bottom + by) for left, top, right, bottom in boxes]
+def _padded(boxes: list[Box], by: int, down: int | None = None) -> list[Box]:
+    """Return `boxes`, larger by pixels on every side; by `down` above and below, where it is said."""
+    rise = by if down is None else down
+    return [
+        (left - by, top - rise, right + by, bottom + rise) for left, top, right, bottom in boxes
+    ]
 
 
 def _dark(style: Style) -> RGB:

@@ -118,7 +118,7 @@ def _looked_at(number: int, path: Path, style: Style) -> Scene:
     whole = pictures.decoded(path, SIZE[1])
     ground = mounts.behind(whole, style)[0] if whole.mode == "RGBA" else style.colours.background
     picture = pictures.flat(whole, ground)
-    people = tuple(map(faces.head, faces.found(picture)))
+    people = faces.heads(picture)
     seen = interest.measured(picture, people)
     made_of = interest.surface(picture)
     drawn = made_of.drawn or made_of.border is not None
