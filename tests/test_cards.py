@@ -185,6 +185,8 @@ def test_only_a_last_scene_says_goodbye(language: Language, text: str) -> None:
     assert choose.choose(told(text, language, place="last")).design == "end"
     assert choose.choose(told(text, language)).design == "statement"
     assert choose.choose(told(text, language, place="first")).heading == "The title"
+    headed = told("The light stays on.", language, heading=text, place="last")
+    assert choose.choose(headed).design == "end"
 
 
 def test_a_card_asked_for_is_tried_first_and_a_statement_stands_in() -> None:

@@ -30,7 +30,8 @@ def read(told: Told) -> Words | None:
     short = len(told.sentences) <= _MOST and (
         written.width(plain(told.narration)) <= _MOST * LONG[told.language]
     )
-    farewell = told.place == "last" and short and _FAREWELL[told.language].search(told.narration)
+    words = f"{told.heading}\n{told.narration}"
+    farewell = told.place == "last" and short and _FAREWELL[told.language].search(words)
     if not farewell and told.wanted != "end":
         return None
     line = plain(told.heading) or messages.text("card_end", told.language)
