@@ -29,7 +29,7 @@ _MOON: dict[tuple[Kind, str], Place] = {
 
 
 _RIM = 0.94
-"""How far to the right a sun may go: a good half of it is still seen."""
+"""How far to the right sun and moon may go to be clear of words; a good half is still seen."""
 
 
 def hills(plot: Plot) -> Pixels:
@@ -64,7 +64,10 @@ def night(plot: Plot) -> Pixels:
     """Draw hills under a moon and stars."""
     pixels = plot.sky()
     _stars(pixels, plot)
-    _moon(pixels, plot, _MOON[plot.kind, plot.shape])
+    x, y, radius = _MOON[plot.kind, plot.shape]
+    if plot.away(x * plot.frame[0], y * plot.frame[1]) < radius * plot.unit * 1.3:
+        x = max(x, _RIM - radius / 4)  # words would touch it
+    _moon(pixels, plot, (x, y, radius))
     _hills(pixels, plot)
     return pixels
 
