@@ -9,12 +9,21 @@ from app.media import cards, contrast, grounds, pictures, styles
 from app.media.cards.sheet import Bar, Page
 from app.models import FRAME_SIZES, Language
 
-TELLS: dict[Language, tuple[str, str]] = {
-    "en": ("Why the sea is salty, and rivers are not", "Every litre holds about 35 grams of salt."),
-    "zh-TW": ("為什麼海是鹹的，河水卻不鹹？", "每公升海水大約含有35公克的鹽。"),
+TELLS: dict[Language, tuple[str, str, str]] = {
+    "en": (
+        "Why the sea is salty, and rivers are not",
+        "Every litre holds about 35 grams of salt.",
+        "“The sea forgives a great deal, but never a tower that is dark.”",
+    ),
+    "zh-TW": (
+        "為什麼海是鹹的，河水卻不鹹？",
+        "每公升海水大約含有35公克的鹽。",
+        "「大海原諒很多事，卻從不原諒一座沒有亮的燈塔。」",
+    ),
     "ja": (
         "なぜ海は塩辛く、川は塩辛くないのか",
         "海水1リットルには約35グラムの塩が含まれています。",
+        "「海は多くのことを許すが、明かりのない灯台だけは許さない。」",
     ),
 }
 
@@ -36,10 +45,11 @@ def test_all_type_can_be_read_wherever_it_stands(name: str) -> None:
     shown: list[tuple[Language, str]] = [("zh-TW", shape) for shape in FRAME_SIZES]
     for language, shape in (*shown, ("en", "16:9"), ("ja", "16:9")):
         page = Page((FRAME_SIZES[shape][0] // 8, FRAME_SIZES[shape][1] // 8), style, language)
-        title, fact = TELLS[language]
+        title, fact, quote = TELLS[language]
         for told in (
             cards.Told(title, "", fact, language, "first"),
             cards.Told(title, "", fact, language),
+            cards.Told(title, "", quote, language),
         ):
             words = cards.settled(told, size=page.size, style=style)
             frame = drawn(style, page, words, title)

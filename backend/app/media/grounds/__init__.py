@@ -18,7 +18,7 @@ from app.media.styles import Ground, Style
 
 __all__ = ["GROUNDS", "VERSION", "Box", "Kind", "background"]
 
-VERSION = "5"
+VERSION = "6"
 """Raised when the same inputs give another picture."""
 
 GROUNDS: dict[Ground, Callable[[Plot], Pixels]] = {

@@ -55,7 +55,7 @@ def _sun(plot: Plot) -> tuple[Place, float]:
         return place, 0.20
     rim = (max(place[0], _RIM), place[1], place[2] * 0.75)
     for x, y, size in (place, rim):
-        if plot.away(x * plot.frame[0], y * plot.frame[1]) > size * plot.unit * 1.1:
+        if plot.away(x * plot.frame[0], y * plot.frame[1]) > size * plot.unit * 1.35:
             return (x, y, size), 0.20
     return rim, 0.02
 
