@@ -243,13 +243,20 @@ class _Chaos:
                 self.units.add((event["project"], event["unit"]))
 
     def _calm(self) -> None:
-        """Let what is still due happen, and give the house the time to put things away."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        """Let what is still due happen, and give the house the time to put things away.
+
+        A message that a killed worker had taken and not begun comes back after the visibility
+        timeout only, when all is long done; nobody waits for it but this.
+        """
+        begun, patience = time.monotonic(), 20.0
+        while time.monotonic() < begun + patience:
             self._listen()
-            calm = not verdict.left_behind(self.house) and not self.house.at_work()
+            left = verdict.left_behind(self.house)
+            calm = not left and not self.house.at_work()
             if calm and time.monotonic() > max((f.until for f in self.faults.done), default=0):
                 return
+            taken = bool(left) and all("unacked" in text for text in left)
+            patience = verdict.VISIBILITY + 20 if taken else 20
             time.sleep(0.2)
 
     # -- the end -------------------------------------------------------------------------------

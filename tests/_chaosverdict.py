@@ -259,6 +259,10 @@ def started_again(told: dict[str, Any]) -> dict[str, int]:
 # -- what must not be left -------------------------------------------------------------------
 
 
+VISIBILITY = 120.0
+"""The house's visibility timeout, in seconds."""
+
+
 def left_behind(house: House) -> list[str]:
     """Return what is left of work that has ended: files, locks, processes, keys."""
     found = [

@@ -20,7 +20,7 @@ from _redis import RedisServer, until
 @pytest.mark.acceptance
 @pytest.mark.redis
 @pytest.mark.ffmpeg
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(400)
 def test_a_batch_under_every_kind_of_fault_comes_out_right(tmp_path: Path) -> None:
     plan = _chaos.Plan(seed=20, faults=len(WEIGHTS), projects=5, seconds=200, slowest=2.0, alone=1)
     report = _chaos.run(tmp_path, plan, say=print)

@@ -10,7 +10,7 @@ import pytest
 
 import _crashpoints
 from _chaoshouse import House
-from _chaosverdict import Story, right, settled
+from _chaosverdict import VISIBILITY, Story, right, settled
 from _crashpoints import POINTS, RESCUE
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.redis, pytest.mark.ffmpeg]
@@ -25,8 +25,6 @@ SEQUENCES = (
 VICTIMS = ("child", "worker")
 SECONDS = 20.0
 """From a death to the project being sent on, both workers' restart on a busy machine included."""
-VISIBILITY = 120.0
-"""The house's visibility timeout."""
 CALLERS = """
 waiting = batch_processing_task.delay({batch})
 joined = [start(number) for number in {joined}]
