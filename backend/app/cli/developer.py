@@ -81,5 +81,6 @@ def bench(
         raise InputError("bench_unknown", f"{name}.py can't be loaded.", "Look at the file.")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(folder))
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     sys.exit(module.main(context.args))
