@@ -118,9 +118,7 @@ def _from_mapping(fields: dict[str, Any], overrides: dict[str, Any]) -> Draft:
         disk.write(folder / name, body.encode("utf-8", "replace"))
         more(folder)
 
-    made = _spec_of(found, name, fields)
-    _check_sayable(found, made)
-    return made, copy, None
+    return _sayable(found, name, fields), copy, None
 
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
@@ -145,9 +143,7 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Draft:
                 shutil.copyfile(path.parent / relative, target)
         more(folder)
 
-    made = _spec_of(found, name, given)
-    _check_sayable(found, made)
-    return made, copy, str(path.resolve())
+    return _sayable(found, name, given), copy, str(path.resolve())
 
 
 def _sources(fields: dict[str, Any], folder: Path) -> Callable[[Path], None]:
@@ -239,17 +235,19 @@ def _check_drawable(found: Story) -> None:
     coverage.check(found.script)
 
 
-def _check_sayable(found: Story, spec: ProjectSpec) -> None:
-    """Refuse a story with a sentence that no voice of the project's language can say.
+def _sayable(found: Story, name: str, given: dict[str, Any]) -> ProjectSpec:
+    """Return the spec of a story, each of whose sentences a voice of its language can say.
 
     Raises:
-        InputError: `speech_empty`.
+        InputError: `speech_empty`, and what `_spec_of` raises.
     """
+    spec = _spec_of(found, name, given)
     if found.script is not None:
         from app.providers import sayable  # `ls` and `show` do not pay
 
         script = found.script.model_copy(update={"language": spec.language})
         sayable.check(script, spec.pronunciations)
+    return spec
 
 
 def _check_style(spec: ProjectSpec) -> None:

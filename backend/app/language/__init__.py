@@ -7,7 +7,7 @@ importing this package loads no data: the BudouX models are read on first use.
 from __future__ import annotations
 
 from app.language._clusters import width
-from app.language._phrases import phrases, shortened
+from app.language._phrases import LEANING, OPENING, phrases, shortened
 from app.language._reading import (
     CHARACTERS_PER_SECOND,
     KANJI_MORAE,
@@ -29,9 +29,11 @@ __all__ = [
     "CHARACTERS_PER_SECOND",
     "KANJI_MORAE",
     "LANGUAGES",
+    "LEANING",
     "LEGIBLE_SPEED",
     "LETTERS_PER_SECOND",
     "MORAE_PER_SECOND",
+    "OPENING",
     "PAUSE_SECONDS",
     "SENTENCE_COLUMNS",
     "Language",

@@ -18,7 +18,6 @@ from typing import NamedTuple
 from app import language as written
 from app.models import Language
 
-OPENING = "「『《〈（【〔“‘(["
 CLOSING = "，。！？：；、」』》〉）】〕,.!?:;”’)]—–…"
 
 _SENTENCE = "。！？!?…"
@@ -66,30 +65,22 @@ _COMPOUND = 14
 LOOSE = 12
 """Columns of a piece that stays whole where long ones are cut into characters."""
 
-_LEANING_EN = frozenset(
-    {"a", "an", "and", "as", "at", "but", "by", "for", "from", "her", "his", "in", "into", "is"}
-    | {
-        "its",
-        "my",
-        "no",
-        "not",
+_LINKING_EN = frozenset(
+    [
+        "and",
+        "as",
+        "at",
+        "because",
+        "but",
+        "by",
+        "for",
+        "from",
+        "if",
+        "in",
+        "into",
         "of",
         "on",
         "or",
-        "our",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "to",
-    }
-    | {"was", "were", "are", "be", "will", "who", "which", "with", "your", "this", "every", "never"}
-)
-"""English words that a line does not end with."""
-_LINKING_EN = frozenset(
-    {"and", "as", "at", "because", "but", "by", "for", "from", "if", "in", "into", "of", "on", "or"}
-    | {
         "so",
         "than",
         "that",
@@ -102,12 +93,12 @@ _LINKING_EN = frozenset(
         "while",
         "who",
         "with",
-    }
+    ]
 )
-"""Those that begin one well."""
+"""English words that begin a line well."""
 _LEANING_ZH = (
     *"不在把被向從到用由比對和與跟及或給讓使將為是有這那每各很最更太也都就還才再又會能要可以於而但並請已正",
-    *(
+    *[
         "怎麼",
         "這麼",
         "那麼",
@@ -120,8 +111,14 @@ _LEANING_ZH = (
         "所以",
         "雖然",
         "而且",
-    ),
-    *("從來", "一直", "一定", "可能", "應該", "必須", "非常"),
+        "從來",
+        "一直",
+        "一定",
+        "可能",
+        "應該",
+        "必須",
+        "非常",
+    ],
 )
 """What a line of Chinese does not end with."""
 _COUNTED_ZH = re.compile(
@@ -132,17 +129,8 @@ _COUNTED_ZH = re.compile(
 _LINKING_ZH = frozenset("卻而但因所就才還也都並則或和與在從把被讓為以")
 _TRAILING_ZH = frozenset("的了著過呢嗎吧啊")
 _AFTER_JA = {
-    "は": -0.2,
-    "も": -0.15,
-    "が": -0.1,
-    "て": -0.1,
-    "で": -0.1,
-    "に": -0.05,
-    "を": -0.05,
-} | {
-    "の": 0.15,
-    "と": 0.0,
-}
+    "は": -0.2, "も": -0.15, "が": -0.1, "て": -0.1, "で": -0.1, "に": -0.05, "を": -0.05, "の": 0.15,
+}  # fmt: skip
 """How much more a break costs after a Japanese particle than between any two phrases."""
 _DOES_JA = re.compile("して|した|しま|する|され|させ")
 _MODIFIES = 0.15
@@ -195,7 +183,7 @@ def _characters(piece: str) -> list[str]:
     for character in piece:
         glued = unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf", "Zs")
         glued = glued or character in CLOSING or character in _GLUED_KANA
-        if parts and (glued or parts[-1] in OPENING):
+        if parts and (glued or parts[-1] in written.OPENING):
             parts[-1] += character
         else:
             parts.append(character)
@@ -218,7 +206,7 @@ def _cost(before: str, after: str, language: Language) -> float:
     marked = _after_mark(bare, spaced=before != part)
     if marked is not None:
         return marked
-    if bare != part or after[0] in OPENING:
+    if bare != part or after[0] in written.OPENING:
         return _AFTER_BRACKET
     if bare[-1].isdigit():
         return _BETWEEN_PHRASES + _FIGURE
@@ -241,7 +229,7 @@ def _after_mark(bare: str, *, spaced: bool) -> float | None:
 
 
 def _latin(bare: str, after: str) -> float:
-    leans = bare.rpartition(" ")[2].lower() in _LEANING_EN
+    leans = bare.rpartition(" ")[2].lower() in written.LEANING
     return _LEANS * leans + _LINKS * (after.strip().lower() in _LINKING_EN)
 
 
@@ -310,7 +298,7 @@ class _Sheet:
         ]
         self._marks = list(accumulate(marks))
         self._letters = [0, *accumulate(sum(map(str.isalnum, part.text)) for part in parts)]
-        self._weak = [part.text.strip().lower() in _LEANING_EN for part in parts]
+        self._weak = [part.text.strip().lower() in written.LEANING for part in parts]
         self._starts = [0.0, *accumulate(full)]
         self._bare, self._width = bare, width
 

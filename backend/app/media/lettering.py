@@ -48,7 +48,6 @@ _RISE: dict[Language, float] = {"en": 0.74, "zh-TW": 0.86, "ja": 0.86}
 _FALL: dict[Language, float] = {"en": 0.2, "zh-TW": 0.1, "ja": 0.1}
 """Ink below the last baseline."""
 
-_OPENING = "「『《〈（【〔"
 _QUOTES = "“‘\"'«"
 _LIGHT = "，。、；：,.;:"
 """What a centred line ends in with half its weight."""
@@ -327,7 +326,7 @@ def _extent(line: str, hand: _Hand, size: int) -> tuple[float, float]:
     """
     left, _, right, _ = _ink(line, hand, size)
     hung = float(left)
-    if written.width(line[0]) == 2 and line[0] not in _OPENING:
+    if written.width(line[0]) == 2 and line[0] not in written.OPENING:
         hung = min(hung, 0.04 * size)
     if line[0] in _QUOTES and len(line) > 1:
         hung = min(_advance(line[0], hand) / _REFERENCE, _HANGING) * size

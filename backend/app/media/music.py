@@ -19,7 +19,7 @@ from app.media.moods import MOODS, Chord, Section
 from app.media.styles import Mood
 from app.media.tones import RATE, Sound
 
-VERSION = "3"
+VERSION = "2"
 """Part of the inputs of everything made with a bed: raise it when beds sound different."""
 
 Report = Callable[[float], None]
@@ -86,7 +86,7 @@ def blocks(seconds: float, seed: int, mood: Mood = "calm") -> Iterator[Sound]:
 def _ending(start: int, stop: int, total: int) -> Sound:
     """Return the master's gain for samples `start` to `stop`: a short rise, a long fall."""
     rise = min(round(0.02 * RATE), total // 4)
-    fall = min(round(2.2 * RATE), total // 2)
+    fall = min(round(3.5 * RATE), total // 2)
     clock = np.arange(start, stop, dtype=np.float32)
     left = np.clip((total - 1 - clock) / max(1, fall), 0, 1)
     gain = np.clip(clock / max(1, rise), 0, 1) * np.sin(left * (math.pi / 2)) ** 2

@@ -6,7 +6,6 @@ import logging
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 from pydantic import TypeAdapter
@@ -47,6 +46,7 @@ def meant(project: Project, spec: ProjectSpec, plan: Timeline, captions: Path) -
     """
     made = script.load_of(project)
     base = styles.load(spec.style)
+    poster, altered = _thumbnail(project)
     return Meant(
         plan=plan,
         style=styles.captioned(base, spec.caption_style),
@@ -58,25 +58,26 @@ def meant(project: Project, spec: ProjectSpec, plan: Timeline, captions: Path) -
         sheets=_sheets(project, made, plan.size, base),
         reading=_reading(made, spec, plan),
         length=spec.length if spec.topic is not None and spec.source is None else None,
-        **_thumbnail(project),
+        thumbnail=poster,
+        altered=altered,
     )
 
 
-def _thumbnail(project: Project) -> dict[str, Any]:
-    """Return a project's thumbnail and what was measured of it; nothing where today's is not made."""
+def _thumbnail(project: Project) -> tuple[tuple[Path, Facts | None] | None, bool]:
+    """Return a project's thumbnail with what was measured of it, None where today's is not made.
+
+    And whether it is another picture than was drawn.
+    """
     state = project.state()
     part, record = state.stage(_THUMBNAIL), state.artifact(THUMBNAIL)
     made = part.status == "completed" and part.inputs == inputs_of(project, state, _THUMBNAIL)
     if not made or record is None:
-        return {}
+        return None, False
     try:
         known = TypeAdapter(Facts).validate_json(project.path(FACTS).read_bytes())
     except (OSError, ValueError):  # drawn by an older version, which measured nothing
         known = None
-    return {
-        "thumbnail": (project.path(THUMBNAIL), known),
-        "altered": not project.intact(record),
-    }
+    return (project.path(THUMBNAIL), known), not project.intact(record)
 
 
 def is_current(project: Project, state: ProjectState) -> bool:

@@ -43,29 +43,6 @@ _ASIDE = frozenset("（(「『《“—―")
 _ORPHAN = 6
 """Columns that no line is as short as, if the words allow: three characters."""
 
-_LEAN = frozenset(
-    {
-        "he",
-        "she",
-        "they",
-        "we",
-        "i",
-        "who",
-        "which",
-        "because",
-        "if",
-        "when",
-        "while",
-        "has",
-        "have",
-    }
-    | {"had", "are", "be", "been", "will", "would", "can", "could", "should", "very", "only"}
-    | {"a", "an", "and", "as", "at", "but", "by", "for", "from", "her", "his", "in", "into", "is"}
-    | {"its", "my", "no", "not", "of", "on", "or", "our", "so", "than", "that", "the", "their"}
-    | {"this", "to", "was", "were", "with", "your"}
-)
-"""English words that lean on the next one; a line that ends with one reads badly."""
-
 
 @dataclass(frozen=True)
 class _Said:
@@ -296,7 +273,7 @@ def _cost(task: _Task, start: int, end: int, break_at: int | None, filled: float
 
 
 def _leans(text: str) -> bool:
-    return text[-8:].rstrip().rpartition(" ")[2].lower() in _LEAN
+    return text[-8:].rstrip().rpartition(" ")[2].lower() in languages.LEANING
 
 
 def _within(words: Sequence[_Said], start: int, end: int) -> list[_Said]:

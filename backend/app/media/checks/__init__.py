@@ -58,14 +58,7 @@ def film(
         MediaError: `media_unreadable`, `film_unreadable`, `captions_unreadable`, or FFmpeg's own.
     """
     tell = report or (lambda _done: None)
-    facts = ffmpeg.probe(path)
-    for codec, what in ((facts.video_codec, "picture"), (facts.audio_codec, "sound")):
-        if codec is None:
-            raise MediaError(
-                "film_unreadable",
-                f"{path.name} has no {what}.",
-                "Run the project again from video_rendering.",
-            )
+    duration = _duration(path)
     loud = sound.measured(path, meant) if sound.GROUP in only else []
     tell(_LOUDNESS_SHARE)
     crew = _Crew(meant)
@@ -74,7 +67,7 @@ def film(
         meant.plan.size,
         only,
         report=lambda done: tell(_LOUDNESS_SHARE + (1 - _LOUDNESS_SHARE) * done),
-        duration=facts.duration,
+        duration=duration,
     )
     rows: dict[str, Callable[[], list[Row]]] = {
         sound.GROUP: lambda: [
@@ -92,10 +85,23 @@ def film(
         words.GROUP: lambda: words.rows(meant),
         ink.GROUP: crew.ink.rows,
         motion.GROUP: crew.jitter.rows,
-        length.GROUP: lambda: length.rows(meant, facts.duration),
+        length.GROUP: lambda: length.rows(meant, duration),
         poster.GROUP: lambda: poster.rows(meant),
     }
     return [row for group in GROUPS if group in only for row in rows[group]()]
+
+
+def _duration(path: Path) -> float:
+    """Return the seconds of a film that has a picture and a sound."""
+    facts = ffmpeg.probe(path)
+    for codec, what in ((facts.video_codec, "picture"), (facts.audio_codec, "sound")):
+        if codec is None:
+            raise MediaError(
+                "film_unreadable",
+                f"{path.name} has no {what}.",
+                "Run the project again from video_rendering.",
+            )
+    return facts.duration
 
 
 class _Crew:

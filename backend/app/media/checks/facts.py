@@ -15,6 +15,9 @@ from app.models import Language
 
 Verdict = Literal["pass", "warn", "fail"]
 
+AGAIN = "Run the project again from video_rendering."
+"""What helps where the film itself is at fault."""
+
 
 @dataclass(frozen=True)
 class Row:

@@ -19,7 +19,7 @@ from app import language as languages
 from app.media import captions, contrast
 from app.media.captions import Cue, Painter, Raster
 from app.media.cards.sheet import Bar, Placed
-from app.media.checks.facts import Meant, Row, clock, judged, scene_at, spread
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, scene_at, spread
 from app.media.compositor import Canvas, Frame, Overlay
 from app.media.styles import RGB
 
@@ -150,7 +150,7 @@ class Ink:
             f"{self._moments - len(self._missed)} of {self._moments} moments",
             limit="all, from their beginning to their end",
             good=not self._missed,
-            says=f"“{text}” is not there at {clock(time)}. Run the project again from video_rendering.",
+            says=f"“{text}” is not there at {clock(time)}. {AGAIN}",
         )
 
     def _row(self, name: str, value: float, says: str) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.media.checks.facts import Meant, Row, judged
+from app.media.checks.facts import AGAIN, Meant, Row, judged
 
 GROUP = "length"
 
@@ -24,7 +24,7 @@ def rows(meant: Meant, seconds: float) -> list[Row]:
             "s",
             limit=f"{plan.seconds:.2f} ± {1 / plan.fps:.2f}, as planned",
             good=abs(seconds - plan.seconds) <= 1.01 / plan.fps,
-            says="The film is not as long as its scenes. Run the project again from video_rendering.",
+            says=f"The film is not as long as its scenes. {AGAIN}",
         )
     ]
     if meant.reading > 0:

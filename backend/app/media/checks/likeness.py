@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media.checks.facts import Meant, Row, clock, judged
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged
 from app.media.checks.motion import seen
 from app.media.checks.picture import GROUP, band
 from app.media.compositor import BUILD, Frame, planes
@@ -20,7 +20,6 @@ LIMIT = 4.0
 _ACROSS = 96
 _FINE = 3
 """How many times as fine a canvas is kept, so that the edges of type fall into the same pixels."""
-_AGAIN = "Run the project again from video_rendering."
 
 Small = list[NDArray[np.float32]]
 
@@ -101,7 +100,7 @@ class Likeness:
                 "levels",
                 limit=f"≤ {LIMIT:g} (mean)",
                 good=not self._many,
-                says=f"{frames} did not show what was planned, worst at {clock(at / self._meant.plan.fps)}. {_AGAIN}",
+                says=f"{frames} did not show what was planned, worst at {clock(at / self._meant.plan.fps)}. {AGAIN}",
             )
         ]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media.checks.facts import Meant, Row, clock, judged, spread
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, spread
 from app.media.checks.picture import band
 from app.media.compositor import Frame, planes
 from app.media.timeline import Pose, Segment
@@ -20,7 +20,6 @@ _FRAMES = 30
 _MOST = 12
 _TEXTURE = 4.0
 """Least mean gradient, in luma a pixel, without which no displacement can be measured."""
-_AGAIN = "Run the project again from video_rendering."
 
 Plane = NDArray[np.float32]
 
@@ -116,7 +115,7 @@ class Jitter:
                 "px",
                 limit=f"≤ {LIMIT:g} (RMS, a frame's step)",
                 good=worst <= LIMIT,
-                says=f"Scene {part.id} at {at} does not move evenly. {_AGAIN}",
+                says=f"Scene {part.id} at {at} does not move evenly. {AGAIN}",
             )
         ]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.media import tracks
 from app.media.checks._play import RATE, Sound
-from app.media.checks.facts import Meant, Row, clock, judged, spread
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, spread
 from app.media.compositor import Compositor, Frame
 from app.media.timeline import Segment
 
@@ -35,7 +35,6 @@ _AROUND = 12
 _ACROSS = 160
 _LIKE = 12.0
 """Mean difference in luma up to which a frame can be the one that was meant."""
-_AGAIN = "Run the project again from video_rendering."
 
 Wave = NDArray[np.float32]
 
@@ -72,7 +71,7 @@ class Lags:
                 f"{len(known)} of {len(voice)}",
                 limit="all, where they were meant to be",
                 good=not lost,
-                says=f"What was spoken is not heard at {where}. {_AGAIN}",
+                says=f"What was spoken is not heard at {where}. {AGAIN}",
             ),
             judged(
                 GROUP,
@@ -81,7 +80,7 @@ class Lags:
                 "ms",
                 limit=f"± {1000 * LIMIT:g}",
                 good=abs(worst) <= LIMIT,
-                says=f"At {at} the voice is {1000 * abs(worst):.0f} ms {side} its words. {_AGAIN}",
+                says=f"At {at} the voice is {1000 * abs(worst):.0f} ms {side} its words. {AGAIN}",
             ),
         ]
 
@@ -180,7 +179,7 @@ class Cuts:
                 "ms",
                 limit=f"± {1000 * CUT:g}",
                 good=not strange and abs(late) <= CUT * fps,
-                says=f"The cut at {clock(at / fps)} {why}. {_AGAIN}",
+                says=f"The cut at {clock(at / fps)} {why}. {AGAIN}",
             )
         ]
 

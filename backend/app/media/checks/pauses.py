@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.media import audio
 from app.media.checks._play import RATE, Sound
-from app.media.checks.facts import Meant, Row, clock, judged
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged
 from app.media.checks.sound import GROUP
 
 LOUDEST_UNDER = 3.0
@@ -37,7 +37,6 @@ _FAINT = 0.008
 _FLOOR = 2e-4
 _INTO = (0.025, 0.06)
 """Seconds of a sentence's file that are silent at least, at its beginning and its end."""
-_AGAIN = "Run the project again from video_rendering."
 
 Levels = NDArray[np.float32]
 
@@ -89,7 +88,7 @@ class Pauses:
             limit=f"≤ {SHARPEST:g}",
             good=worst <= SHARPEST,
             says=f"There is a click at {clock(at / 1000)}. "
-            + ("Listen whether your music clicks by itself." if own else _AGAIN),
+            + ("Listen whether your music clicks by itself." if own else AGAIN),
             otherwise="warn" if own else "fail",
         )
 
@@ -113,7 +112,7 @@ class Pauses:
             "dB",
             limit=f"{UNHEARD:g} to {most:g}",
             good=UNHEARD <= level <= most,
-            says=f"{why}. {_AGAIN}",
+            says=f"{why}. {AGAIN}",
             otherwise="warn" if self._meant.own_music else "fail",
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media.captions import Painter
-from app.media.checks.facts import Meant, Row, clock, judged, scene_at
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, scene_at
 from app.media.compositor import Frame
 from app.media.timeline import Pose
 
@@ -23,7 +23,6 @@ _SAME = 0.35
 """Mean difference in luma below which two pictures look the same; what the encoder adds is less."""
 _TOLD = 4.0
 """How many times that the plan must promise, before a picture that stays the same is a fault."""
-_AGAIN = "Run the project again from video_rendering."
 
 Small = NDArray[np.uint8]
 
@@ -110,7 +109,7 @@ class Eye:
                 self._frames,
                 limit=f"{plan.frames}",
                 good=self._frames == plan.frames,
-                says=f"Frames are missing or too many. {_AGAIN}",
+                says=f"Frames are missing or too many. {AGAIN}",
             ),
             judged(
                 GROUP,
@@ -129,7 +128,7 @@ class Eye:
                 "s",
                 limit=f"≤ {LONGEST_FREEZE:g} where it moves",
                 good=not frozen,
-                says=f"Scene {where.id} stands still from {clock(since / plan.fps)} on. {_AGAIN}",
+                says=f"Scene {where.id} stands still from {clock(since / plan.fps)} on. {AGAIN}",
             ),
         ]
 

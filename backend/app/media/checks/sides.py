@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.media.checks._play import Sound
-from app.media.checks.facts import Row, judged
+from app.media.checks.facts import AGAIN, Row, judged
 from app.media.checks.sound import GROUP
 
 LOPSIDED = 3.0
@@ -13,7 +13,6 @@ LOPSIDED = 3.0
 LOST = 3.0
 """Decibels that may be lost where both sides sound from one loudspeaker; unrelated sides lose 3."""
 
-_AGAIN = "Run the project again from video_rendering."
 _LEAST = 1e-9
 
 
@@ -45,7 +44,7 @@ class Sides:
                 "dB",
                 limit=f"± {LOPSIDED:g}",
                 good=abs(apart) <= LOPSIDED,
-                says=f"The sound comes from the {side}. {_AGAIN}",
+                says=f"The sound comes from the {side}. {AGAIN}",
             ),
             judged(
                 GROUP,
@@ -54,7 +53,7 @@ class Sides:
                 "dB",
                 limit=f"≤ {LOST:g}",
                 good=lost <= LOST + 0.1,
-                says=f"The sides take from each other: a telephone plays little of it. {_AGAIN} "
+                says=f"The sides take from each other: a telephone plays little of it. {AGAIN} "
                 "Where the music is yours, choose another piece.",
             ),
         ]

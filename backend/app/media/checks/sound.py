@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.media import audio
 from app.media.audio import Loudness
 from app.media.checks._play import RATE, Sound
-from app.media.checks.facts import Meant, Row, clock, judged
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged
 
 GROUP = "sound"
 
@@ -31,7 +31,6 @@ _SILENT = -50.0  # dB: well over room tone, well under music beneath speech
 _CUT = -40.0
 _FADE = 0.3
 """Seconds at the end in which a fade may reach digital zero."""
-_AGAIN = "Run the project again from video_rendering."
 
 
 class Ear:
@@ -99,7 +98,7 @@ class Ear:
             "places",
             limit="0",
             good=not self._clipped,
-            says=f"Waves are cut off at full scale, {first}. {_AGAIN}",
+            says=f"Waves are cut off at full scale, {first}. {AGAIN}",
         )
 
     def _holes(self) -> Row:
@@ -113,7 +112,7 @@ class Ear:
             "ms",
             limit=f"≤ {1000 * LONGEST_ZEROS:g}",
             good=run <= LONGEST_ZEROS * RATE,
-            says=f"There is a hole in the sound at {clock(at / RATE)}: not even room tone. {_AGAIN}",
+            says=f"There is a hole in the sound at {clock(at / RATE)}: not even room tone. {AGAIN}",
         )
 
     def _silence(self, levels: NDArray[np.float32], spoken: list[tuple[float, float]]) -> Row:
@@ -151,7 +150,7 @@ class Ear:
             "s",
             limit=f"≤ {LATEST_END:g}, faded out" if self._meant.music else "faded out",
             good=not cut and not early,
-            says=f"The sound {why}. {_AGAIN}",
+            says=f"The sound {why}. {AGAIN}",
         )
 
 
@@ -167,7 +166,7 @@ def loudness(found: Loudness, meant: Meant) -> list[Row]:
             "dBTP",
             limit=f"≤ {audio.CEILING:g}",
             good=found.true_peak <= audio.CEILING,
-            says=f"Players may distort the loudest moments. {_AGAIN}",
+            says=f"Players may distort the loudest moments. {AGAIN}",
         )
     ]
     if quiet:
@@ -179,7 +178,7 @@ def loudness(found: Loudness, meant: Meant) -> list[Row]:
         "LUFS",
         limit=f"{audio.TARGET:g} ± {audio.TOLERANCE:g}",
         good=off <= audio.TOLERANCE,
-        says=f"It is {off:.1f} LU too {'loud' if found.integrated > audio.TARGET else 'quiet'}. {_AGAIN}",
+        says=f"It is {off:.1f} LU too {'loud' if found.integrated > audio.TARGET else 'quiet'}. {AGAIN}",
     )
     if math.isnan(found.range):
         return [level, *rows]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from app.media.checks import _boxes
 from app.media.checks._boxes import Track
-from app.media.checks.facts import Meant, Row, judged
+from app.media.checks.facts import AGAIN, Meant, Row, judged
 from app.media.checks.picture import GROUP
 
-_AGAIN = "Run the project again from video_rendering."
 _SHOWN = "yuv420p(tv, bt709"
 """What FFmpeg says of 4:2:0 in limited range, with all three of its colour tags BT.709."""
 
@@ -60,7 +59,7 @@ def _size(log: str, size: tuple[int, int]) -> Row:
         shown,
         limit=f"{size[0]} × {size[1]}",
         good=shown == f"{size[0]} × {size[1]}",
-        says=f"The picture is not shown as it was drawn. {_AGAIN}",
+        says=f"The picture is not shown as it was drawn. {AGAIN}",
     )
 
 
@@ -79,7 +78,7 @@ def _form(log: str) -> Row:
         limit="h264, yuv420p, bt709",
         # colour tags that are not all the same stand one behind the other, between strokes
         good=said.startswith("h264") and said.partition(_SHOWN)[2][:1] in (",", ")"),
-        says=f"Some players will not show it, or in other colours. {_AGAIN}",
+        says=f"Some players will not show it, or in other colours. {AGAIN}",
     )
 
 
@@ -93,7 +92,7 @@ def _sound(log: str) -> Row:
         ", ".join(shown) or "unknown",
         limit="aac, 48 kHz, stereo",
         good=shown == ["aac", "48 kHz", "stereo"],
-        says=f"Some players will not play it. {_AGAIN}",
+        says=f"Some players will not play it. {AGAIN}",
     )
 
 
@@ -108,7 +107,7 @@ def _whole(log: str) -> Row:
         len(found),
         limit="0",
         good=not found,
-        says=f"The file was damaged after it was made. {_AGAIN}",
+        says=f"The file was damaged after it was made. {AGAIN}",
     )
 
 
@@ -119,7 +118,7 @@ def _fast(*, fast: bool) -> Row:
         "yes" if fast else "no",
         limit="yes",
         good=fast,
-        says=f"Its index stands at the end of the file. {_AGAIN}",
+        says=f"Its index stands at the end of the file. {AGAIN}",
         otherwise="warn",
     )
 
@@ -133,7 +132,7 @@ def _steady(video: Track, fps: int) -> Row:
         "constant" if off < 1e-4 else f"off by {1000 * off:.1f} ms",
         limit=f"constant {fps}",
         good=off < 1e-4,
-        says=f"Frames are not evenly apart, so motion stutters. {_AGAIN}",
+        says=f"Frames are not evenly apart, so motion stutters. {AGAIN}",
     )
 
 
@@ -150,7 +149,7 @@ def _together(video: Track, sound: Track, fps: int) -> list[Row]:
                 "ms",
                 limit=f"± {1000 / fps:.0f} (a frame)",
                 good=abs(off) <= 1 / fps,
-                says=f"The sound {name}s {1000 * abs(off):.0f} ms {side} than the picture. {_AGAIN}",
+                says=f"The sound {name}s {1000 * abs(off):.0f} ms {side} than the picture. {AGAIN}",
             )
         )
     return rows

@@ -11,7 +11,7 @@ from app import language as languages
 from app.errors import MediaError
 from app.media import captions
 from app.media.captions import Cue
-from app.media.checks.facts import Meant, Row, clock, judged
+from app.media.checks.facts import AGAIN, Meant, Row, clock, judged
 
 GROUP = "captions"
 
@@ -25,7 +25,6 @@ OFF = 0.002
 _TIMES = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{3}) --> (\d+):(\d\d):(\d\d)[,.](\d{3})")
 _JOINER = "\u2060"
 _SLOWER = "Set a lower `speed`, or say the same in fewer words"
-_AGAIN = "Run the project again from video_rendering."
 
 
 def read(path: Path) -> list[Cue]:
@@ -79,7 +78,7 @@ def rows(meant: Meant) -> list[Row]:
         len(cues),
         limit=f"the {len(planned)} that were planned",
         good=whole,
-        says=f"{meant.captions.name} says something else than the film. {_AGAIN}",
+        says=f"{meant.captions.name} says something else than the film. {AGAIN}",
     )
     if not cues:
         return [kept]
@@ -117,7 +116,7 @@ def _overlap(cues: Sequence[Cue]) -> Row:
         "ms",
         limit="0",
         good=over < OFF and not backwards,
-        says=f"Two cues are shown at once at {clock(at.start)}: {_short(at)}. {_AGAIN}",
+        says=f"Two cues are shown at once at {clock(at.start)}: {_short(at)}. {AGAIN}",
     )
 
 
@@ -134,7 +133,7 @@ def _gaps(cues: Sequence[Cue]) -> Row:
         "times",
         limit=f"no gap under {1000 * FLICKER:g} ms",
         good=not found,
-        says=f"The first is at {clock(found[0][1].start) if found else ''}. {_AGAIN}",
+        says=f"The first is at {clock(found[0][1].start) if found else ''}. {AGAIN}",
         otherwise="warn",
     )
 
@@ -155,7 +154,7 @@ def _lines(cues: Sequence[Cue], meant: Meant) -> Row:
         "characters",
         limit=f"≤ {captions.LINES} × {most / wide:g}",
         good=good,
-        says=f"Too much is shown at once at {clock(worst.start)}: {_short(worst)}. {_AGAIN}",
+        says=f"Too much is shown at once at {clock(worst.start)}: {_short(worst)}. {AGAIN}",
     )
 
 
