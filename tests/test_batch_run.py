@@ -372,6 +372,9 @@ class TestWithWorkers:
         until(lambda: _status(house, made[0]) == "running", 30, "the first is held")
         house.call(f"celery_app.hand = start({made[1]})")
         until(lambda: _status(house, made[1]) == "running", 30, "so is the one by hand")
+        tell_plan(house, {made[1]: "hold"})
+        flying = f"from app import batch; tell(sorted(batch.look({number}).work.flying))"
+        until(lambda: house.call(flying) == [made[1]], 30, "the batch waits for the one by hand")
         tell_plan(house, {})
         told = house.call("tell(celery_app.kept.get(timeout=60))")
         assert told["counts"] == {"completed": 3}

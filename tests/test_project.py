@@ -31,6 +31,7 @@ from app.project import (
     check_id,
     ids,
 )
+from app.project.hold import STATE_LOCK
 
 SPEC = ProjectSpec(topic="The blue door")
 SCRIPT, ASSETS, RENDER = STAGE_ORDER[:3]
@@ -599,6 +600,43 @@ def test_the_next_worker_sweeps_what_a_dead_one_left(project: Project) -> None:
         (project.folder / name).touch()
     with project.lock():
         assert unfinished(project.folder) == [project.folder / "source" / ".tmp-5-mine"]
+
+
+def test_who_writes_without_the_project_s_lock_is_never_swept(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are begun and cancelled by others than the worker, who sweeps just as he begins."""
+    written = []
+    write = disk.write
+
+    def seen(path: Path, data: bytes) -> None:
+        with pytest.raises(disk.Locked), disk.lock(project.folder / STATE_LOCK, wait=0):
+            pass
+        written.append(path.name)
+        write(path, data)
+
+    monkeypatch.setattr(disk, "write", seen)
+    project.begin_run(STAGE_ORDER)
+    assert project.cancel()
+    project.keep_private("kept.json", [{"a": 1}])
+    assert len(written) == 5
+    assert project.standing(1) == "cancelled"
+
+
+def test_a_late_word_of_a_cancel_says_nothing_of_the_next_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.begin_run(STAGE_ORDER)
+    late = project._tell_owner_of_cancel
+
+    def late_by_a_run(run: int) -> None:
+        project.begin_run(STAGE_ORDER)
+        late(run)
+
+    monkeypatch.setattr(project, "_tell_owner_of_cancel", late_by_a_run)
+    assert project.cancel()
+    assert (project.standing(1), project.standing(2)) == ("lost", "ok")
+    assert (project.folder / "run").read_text() == "2\n"
 
 
 # -- making things -------------------------------------------------------------------------------

@@ -222,11 +222,18 @@ class Project(Store):
             state.status, state.run.ended, state.run.due = "cancelled", True, None
             _nobody_is_at_it(state)
         # after the state, which is the truth; the owner reads this small file four times a second
-        disk.write_atomic(self.folder / RUN, f"{state.run.number} {CANCELLED}\n".encode())
+        self._tell_owner_of_cancel(state.run.number)
         if self.active():
             self.touch()
         self.log("cancelled", run=state.run.number)
         return True
+
+    def _tell_owner_of_cancel(self, run: int) -> None:
+        # under the state's lock: whoever begins to work here sweeps unfinished files, and a run
+        # that was begun meanwhile has its own number there
+        with disk.lock(self.folder / STATE_LOCK):
+            if self._run_file() <= run:
+                disk.write_atomic(self.folder / RUN, f"{run} {CANCELLED}\n".encode())
 
     def standing(self, run: int) -> str:
         """Return what became of a run, at the price of one small file: `ok`, `lost`, `cancelled`."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -84,12 +84,12 @@ class Store(Hold):
             state.updated_at = now()
             self._write(state, rotate=damage is None, durable=durable)
 
-    def keep_private(self, name: str, document: Mapping[str, Any]) -> None:
+    def keep_private(self, name: str, document: Any) -> None:
         """Write a file of `private/` durably, mode 0600, that only this project's owner reads.
 
         Args:
             name: The file's name.
-            document: JSON values.
+            document: A JSON value.
 
         Raises:
             Outdated: As in `transaction`.
@@ -98,7 +98,7 @@ class Store(Hold):
             self._refuse_outdated(self._read()[0])
             path = self.path(f"private/{name}")
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            disk.write_json(path, dict(document))
+            disk.write_json(path, document)
             path.chmod(0o600)
 
     def _refuse_outdated(self, state: ProjectState) -> None:

@@ -79,9 +79,7 @@ def _answer(project: Project, state: ProjectState, task_id: str, upto: Stage | N
 def keep_rest(project: Project, links: Links) -> None:
     """Keep a caller's own tasks behind our last stage, in case another worker has to send them."""
     if links.rest:
-        path = _rest_file(project, links.last)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        disk.write_json(path, links.rest)
+        project.keep_private(_rest_file(project, links.last).name, links.rest)
 
 
 def _send_rest(project: Project, task_id: str, result: dict[str, Any]) -> None:
