@@ -32,6 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -382,6 +383,7 @@ class YouTube:
         return answer
 
 
+@cache
 def video_bytes(seed: int, size: int) -> bytes:
     """Return bytes that come again with the same seed."""
     return random.Random(seed).randbytes(size)  # noqa: S311 - content, no secret

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -39,12 +41,13 @@ def _scrub() -> None:
 
 
 _scrub()
+gc.disable()  # until all is collected: hardly any of it is waste, and going through it is a third
 
 collect_ignore = [] if LEGACY in os.environ else ["test_gemini_legacy.py"]
 
 
-ALONE = {"test_launcher", "test_embedded", "test_first_call", "test_demo", "test_throttle"}
-"""Files whose slow tests take the machine, the default port, or the clock for themselves."""
+ALONE = {"test_throttle"}
+"""Files whose slow tests go by the clock to fractions of a second."""
 
 
 PROTOCOLS = {
@@ -69,6 +72,8 @@ LONGEST = (
     "test_guide",
     "test_publish_workers",
     "test_chaos",
+    "test_embedded",
+    "test_launcher",
     "test_speech",
     "test_audio",
     "test_youtube",
@@ -83,15 +88,35 @@ LONGEST = (
 first: begun last, one of them would be waited for alone while the other processes have nothing left."""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each of several processes begin with other files: what one rewrote, the next finds done."""
+    report = yield
+    if isinstance(collector, pytest.Dir) and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+        share = int(worker.removeprefix("gw")) / int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        first = round(share * len(report.result))
+        report.result = report.result[first:] + report.result[:first]
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts real workers, or takes its time, is slow: `test --quick` leaves it out."""
     place = {name: at for at, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+    items.sort(key=lambda item: (place.get(item.path.stem, len(LONGEST)), item.path))
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker("alone")
         if item.get_closest_marker("acceptance") or item.path.stem in PROTOCOLS:
             item.add_marker("slow")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the collector of waste pass over modules and tests, which stay to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -106,10 +131,20 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session")
+def data_dirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders for the tests that ask for none of their own; few ever make theirs."""
+    ground = tmp_path_factory.mktemp("data")
+    return (ground / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def data_dir(
+    request: pytest.FixtureRequest, data_dirs: Iterator[Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """Give the test a data folder that nobody else has."""
-    folder = tmp_path / "data"
+    own = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") / "data" if own else next(data_dirs)
     monkeypatch.setenv("DATA_DIR", str(folder))
     settings.get.cache_clear()
     yield folder

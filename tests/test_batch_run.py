@@ -55,7 +55,11 @@ def end(number: int, status: str = "completed") -> None:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer, redis_url: str) -> redis.Redis:
+def client(
+    redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> redis.Redis:
+    # on a busy machine a round leaves the rest to the next, and here each round is called by hand
+    monkeypatch.setattr(room, "REPAIR_SECONDS", float("inf"))
     # pytest looks at the application as it collects, and so configures it for another address
     celery_app._redirect(redis_url)
     return redis_server.client
@@ -325,9 +329,10 @@ class TestWithWorkers:
         most = [0]
 
         def past_the_failure() -> bool:
-            states = [_state(house, n) for n in made]
-            most.append(sum(s["run"]["number"] > 0 and not s["run"]["ended"] for s in states))
-            return bool(states[5]["run"]["ended"])
+            # the last first: whatever of the others is in flight when it is read was so before, too
+            runs = [_state(house, n)["run"] for n in reversed(made)]
+            most.append(sum(run["number"] > 0 and not run["ended"] for run in runs))
+            return bool(runs[2]["ended"])
 
         until(past_the_failure, 30, "the others go on past a failure")
         assert 1 <= max(most) <= 2

@@ -93,6 +93,9 @@ def test_lines_break_where_a_reader_would(language: Language, text: str, shape: 
         ("zh-TW", ("但是，海邊的燈塔在黃昏時亮起，", "遠方的船隻慢慢靠岸。")),
         ("zh-TW", ("科學家發現", "（其實早在1990年代就有人提過）。")),
         ("zh-TW", ("他問：「你是誰？」", "我說：「我是你的影子。」")),
+        ("zh-TW", ("街頭的攤販從早上賣到晚上，", "打破去年 27 連勝的紀錄。")),
+        ("en", ("Dr. Miles R. Okonkwo", "of St. Andrew's University left.")),
+        ("en", ("The library is open from 9:30 a.m.", "to 8 p.m., Monday through Saturday.")),
         ("ja", ("さて、今日はコーヒーについて", "お話しします。")),
     ],
 )
@@ -164,6 +167,7 @@ def test_marks_cover_their_words(language: Language, text: str) -> None:
     [
         ("zh-TW", "月亮離我們有38萬公里，家人更重要。", "月亮|離我們|有38萬公里|家人|更重要"),
         ("ja", "だが、灯台だけは許さない。", "だが|灯台だけは|許さない"),
+        ("ja", "コーヒー豆（中細挽き）、砂糖", "コーヒー豆（中細挽き）|砂糖"),
         ("en", "Two words.", "Two|words"),
     ],
 )

@@ -14,7 +14,7 @@ from PIL import Image
 from app.errors import MediaError
 from app.media import captions, cards, lettering, pictures, styles, timeline
 from app.media.cards import choose
-from app.media.cards.sheet import Page, Sheet
+from app.media.cards.sheet import Bar, Page, Sheet
 from app.media.cards.words import Point, Told, Words, brief
 from app.media.compositor import Compositor
 from app.media.contrast import luminance, ratio
@@ -114,6 +114,13 @@ def test_a_list_is_seen_by_its_marks(language: Language, text: str, expected: li
         ("en", '"I never lose. I either win or learn," he said.', "I never", ""),
         ("zh-TW", "愛因斯坦曾說：「想像力比知識更重要。」", "想像力", "愛因斯坦"),
         ("zh-TW", "「千里之行，始於足下。」老子這麼說。", "千里", "老子"),
+        ("zh-TW", "林徽因在《四月天》裡寫道：「你是愛，是暖，是希望。」", "你是愛", "林徽因"),
+        (
+            "en",
+            "“A city that reads is one that listens,” said Elena Diaz at the gate.",
+            "A city",
+            "Elena Diaz",
+        ),
         ("ja", "老子は「千里の道も一歩から始まる」と言いました。", "千里", "老子"),
         ("ja", "「千里の道も一歩から始まる」と老子は言った。", "千里", "老子"),
     ],
@@ -137,6 +144,8 @@ def test_a_quotation_is_seen_with_its_speaker(
         ("zh-TW", "光到地球要８分鐘。", "8", "分鐘"),
         ("ja", "江戸には100万人が暮らしていました。", "100", "万人"),
         ("ja", "去年の10倍です。", "10", "倍"),
+        ("ja", "コーヒー1杯（150ml）には、およそ90mgが含まれています。", "90", "mg"),
+        ("en", "Light travels at 299,792,458 m/s.", "299,792,458", "m/s"),
     ],
 )
 def test_one_figure_is_the_scene_s(language: Language, text: str, number: str, unit: str) -> None:
@@ -158,6 +167,9 @@ def test_one_figure_is_the_scene_s(language: Language, text: str, number: str, u
         ("en", "About 5 to 10 percent of all people know it."),
         ("en", "It costs $3–5."),
         ("zh-TW", "氣溫降到零下40度。"),
+        ("zh-TW", "水在 4°C 時密度最大，達到 1 g/cm³。"),
+        ("zh-TW", "投手主投 4 局，只被敲出 1 支安打，送出 3 次三振。"),
+        ("zh-TW", "這座大殿建於西元 857 年。"),
         ("ja", "3〜5倍の差があります。"),
         ("en", "“Where are you going today?” asked Ann. “To the sea and further on,” said Ben."),
         ("en", "He called it a “smart” idea, and all of them laughed."),
@@ -187,6 +199,8 @@ def test_only_a_last_scene_says_goodbye(language: Language, text: str) -> None:
     assert choose.choose(told(text, language, place="first")).heading == "The title"
     headed = told("The light stays on.", language, heading=text, place="last")
     assert choose.choose(headed).design == "end"
+    more = told(f"{LONG[language]}{LONG[language]} {text}", language, place="last")
+    assert choose.choose(more).design == "statement"
 
 
 def test_a_card_asked_for_is_tried_first_and_a_statement_stands_in() -> None:
@@ -233,6 +247,9 @@ def test_a_card_shows_little_of_what_is_said() -> None:
     assert (
         brief("Warm the pot, so that the tea that you pour in stays hot.", "en") == "Warm the pot"
     )
+    assert brief("倒入醬油、米酒和冰糖，蓋上鍋蓋，用小火慢慢燜十分鐘", "zh-TW") == (
+        "倒入醬油、米酒和冰糖，蓋上鍋蓋"
+    )
     assert (
         brief(
             "If it rains on the day that you want to go, and only then, stay where you are.", "en"
@@ -246,6 +263,27 @@ def test_what_is_too_long_for_its_design_gets_a_simpler_one() -> None:
     page = Page(SHAPES["1:1"], styles.load("paper"), "en")
     assert choose.choose(told(points)).design == "list"
     assert choose.settled(told(points, heading="H"), page) == Words("statement", heading="H")
+
+
+def test_the_only_sentence_is_a_title_and_not_cut() -> None:
+    line = "The sea is the largest library on Earth, and every wave turns a page."
+    cut = told(line, place="only", title="The sea is the largest library on Earth, and…")
+    assert choose.choose(cut).heading == line[:-1]
+
+
+def test_a_title_needs_no_words_below_it() -> None:
+    assert choose.choose(told("👍", place="first", title="A title")).heading == "A title"
+
+
+def test_lines_of_a_poem_have_no_marks() -> None:
+    poem = told("雨落在屋頂上\n滴滴答答\n像有人在說話", "zh-TW", heading="雨")
+    items = told(poem.narration.replace("\n", "\n\n"), "zh-TW", heading="雨")
+    page = Page(SHAPES["16:9"], styles.load("paper"), "zh-TW")
+    marks = []
+    for scene in (poem, items):
+        sheet = choose.DESIGNS["list"].lay(choose.settled(scene, page), page)
+        marks.append([part.step for part in sheet.parts if isinstance(part.what, Bar)])
+    assert marks == [[0], [0, 1, 2, 3]]
 
 
 # -- how it is drawn -----------------------------------------------------------------------------
@@ -274,7 +312,7 @@ def test_all_stands_in_the_safe_area_above_the_captions(style: str, size: tuple[
             assert min(box[0] for box in boxes) >= free.left - 1
             assert min(box[1] for box in boxes) >= free.top - 1
             assert max(box[2] for box in boxes) <= free.right + 1
-            assert max(box[3] for box in boxes) <= lower
+            assert max(box[3] for box in boxes) <= lower - 0.03 * min(size)
             for one, other in itertools.pairwise(boxes):
                 assert one[3] <= other[1] + 1 or one[2] <= other[0] or other[2] <= one[0]
 
@@ -312,6 +350,19 @@ def test_pixels_of_type_lie_where_their_boxes_say(tmp_path: Path) -> None:
             inked = (made == style.colours.accent).all(axis=2) | (made == style.colours.ink).all(2)
             assert inked.sum() > 200
             assert not (inked & ~inside).any()
+
+
+def test_a_list_too_long_for_one_page_has_two_below_one_heading() -> None:
+    page = Page((1080, 1080), styles.load("pop"), "en")
+    points = tuple(Point(f"He polishes all of the glass, number {n}, twice", n) for n in range(6))
+    long = Words("list", heading="What he does every single day", points=points, numbered=True)
+    sheet = choose.DESIGNS["list"].lay(long, page)
+    assert sheet is not None
+    shown = [
+        {part.step for part in sheet.parts if part.step <= n <= (part.until or 6)} for n in range(7)
+    ]
+    assert shown == [{0}, {0, 1}, {0, 1, 2}, {0, 1, 2, 3}, {0, 4}, {0, 4, 5}, {0, 4, 5, 6}]
+    assert max(box[3] for box in sheet.boxes) <= page.box[3]
 
 
 def test_every_design_sets_the_same_words_otherwise() -> None:

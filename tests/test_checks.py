@@ -13,11 +13,14 @@ import _films
 from _films import Film
 from app import settings
 from app.errors import MediaError
-from app.media import checks, thumbnail
+from app.media import checks, thumbnail, tracks
 from app.media.captions import Cue, Painter
 from app.media.cards.sheet import Placed, Sheet
 from app.media.checks import Meant, Row, ink, poster, words
+from app.media.checks._play import play
+from app.media.checks._views import Views
 from app.media.checks.motion import Jitter
+from app.media.checks.offset import Lags
 from app.media.checks.pauses import Pauses
 from app.media.checks.sound import Ear
 from app.media.compositor import Compositor, Frame, Overlay
@@ -85,7 +88,7 @@ def test_the_quick_check_says_the_same_of_a_film_not_decoded(film: Film) -> None
     [
         ("volume=4dB", {"loudness"}),
         ("volume=18dB,alimiter=limit=1:level=0", {"loudness", "true peak"}),
-        ("volume=24dB", {"loudness", "true peak", "clipping"}),
+        ("volume=24dB", {"loudness", "true peak", "clipping", "waves cut off, then turned down"}),
         ("volume=0:enable='between(t,2.5,2.62)'", {"digital zero"}),
         ("volume=0:enable='between(t,3,5.2)'", {"digital zero", "sentences heard"}),
         ("volume=0:enable='between(t,2.5,2.54)'", {"digital zero"}),
@@ -102,7 +105,8 @@ def test_faults_of_the_sound_are_found(
     path = _films.resounded(film, tmp_path, filters)
     found = failed(path, film.meant, "sound", "offset", "picture")
     secondary = {"true peak", "digital zero", "loudness", "clicks between sentences"}
-    assert names <= set(found) <= {*names, *secondary, "silence where sound is due"}
+    secondary |= {"silence where sound is due", "voice as it was spoken"}
+    assert names <= set(found) <= names | secondary
 
 
 @whole_film
@@ -221,14 +225,55 @@ def test_jitter_is_found(meant: Meant) -> None:
 
 def _jitter(meant: Meant, drawn: Segment) -> Row:
     """Measure frames of the second scene that were drawn another way."""
-    look, frame = Jitter(meant), Frame(_films.SIZE)
+    look, frame = Jitter(meant, Views(meant.plan)), Frame(_films.SIZE)
     compositor = Compositor(
         drawn, size=_films.SIZE, style=meant.style, language="en", captions=True
     )
-    for number, data in enumerate(compositor.frames()):
+    for number, data in enumerate(compositor.frames(), drawn.first):
         frame.buffer[:] = np.frombuffer(data, np.uint8)
-        look.see(drawn.first + number, frame)
+        if number in look.frames:
+            look.see(number, frame)
     return look.rows()[0]
+
+
+class Seer:
+    """Looks at some frames, and remembers which."""
+
+    def __init__(self, frames: Collection[int]) -> None:
+        self.frames, self.seen = frames, []
+
+    def see(self, number: int, frame: Frame) -> None:
+        self.seen.append((number, frame.buffer.mean()))
+
+
+@whole_film
+def test_many_frames_apart_are_shown_as_they_are(film: Film) -> None:
+    """A long film has more of them than FFmpeg takes in a plain sum."""
+    apart, every = Seer(range(0, 600, 3)), Seer(range(600))
+    for one in (apart, every):
+        play(film.path, _films.SIZE, watchers=[one])
+    assert len(every.seen) == film.meant.plan.frames
+    assert apart.seen == every.seen[::3]
+
+
+@dataclass(frozen=True)
+class Jumping(Motion):
+    """The same way, but from the middle on three pixels aside."""
+
+    def at(self, frame: int) -> Pose:
+        pose = super().at(frame)
+        return replace(pose, x=pose.x + (frame > self.frames // 2) * 3 / 576)
+
+
+@whole_film
+def test_a_picture_that_jumps_aside_and_stays_there_is_found(film: Film, tmp_path: Path) -> None:
+    first, second = film.meant.plan.segments
+    way = second.motion
+    jumping = replace(second, motion=Jumping(way.start, way.end, way.frames, way.braking))
+    plan = replace(film.meant.plan, segments=(first, jumping))
+    found = failed(_films.refilmed(film, tmp_path, plan), film.meant, "picture")
+    assert set(found) == {"pictures off their places"}
+    assert "scene s1" in found["pictures off their places"].says
 
 
 @whole_film
@@ -319,6 +364,44 @@ def test_holes_and_clipping_are_found_across_blocks(meant: Meant) -> None:
     assert (rows["clipping"].value, rows["clipping"].verdict) == (1, "fail")
     assert rows["digital zero"].value == pytest.approx(62.5)
     assert "0:01.0" in rows["digital zero"].says
+
+
+@pytest.mark.parametrize("ceiling", [0.1, 0.4, 1.0])
+def test_waves_cut_off_and_turned_down_are_found(meant: Meant, ceiling: float) -> None:
+    """What an encoder makes of a flat top is not flat, but lies around its level all the same."""
+    random = np.random.default_rng(5)
+    wave = random.laplace(0, 0.12, (96_000, 2)) * (1 + np.sin(np.arange(96_000) / 3000))[:, None]
+    flat = np.clip(3 * wave, -1, 1) + random.normal(0, 0.01, wave.shape)
+    for sound, verdict in ((wave, "pass"), (flat, "fail")):
+        ear = Ear(meant)
+        for block in np.split(ceiling * 0.9 * sound / np.abs(sound).max(), 2):
+            ear.hear((32_767 * block).astype(np.int16))
+        rows = {row.name: row for row in ear.rows()}
+        assert rows["waves cut off, then turned down"].verdict == verdict
+
+
+def test_a_part_of_a_sentence_that_is_heard_twice_is_found(meant: Meant) -> None:
+    """The rest is where it was meant to be, so the sentence as a whole is found there."""
+    path, at = meant.plan.voice[0]
+    spoken = np.repeat(32_767 * tracks.read_voice(path), 2)
+    sound = np.zeros((at + len(spoken) + 48_000, 2))
+    sound[at : at + len(spoken)] = spoken[:, None]
+
+    def heard(sound: np.ndarray) -> dict[str, Row]:
+        lags = Lags(replace(meant, plan=replace(meant.plan, voice=((path, at),))))
+        for block in np.split(sound, range(48_000, len(sound), 48_000)):
+            lags.hear(block.astype(np.int16))
+        return {row.name: row for row in lags.rows()}
+
+    assert {row.verdict for row in heard(sound).values()} == {"pass"}
+    twice = sound.copy()
+    middle = at + len(spoken) // 2
+    twice[middle : middle + 2400] = sound[middle - 2400 : middle]
+    found = heard(twice)
+    assert {name for name, row in found.items() if row.verdict == "fail"} == {
+        "voice as it was spoken"
+    }
+    assert "0:01.4" in found["voice as it was spoken"].says
 
 
 def test_strokes_too_thin_to_be_solid_are_not_taken_for_what_is_behind(meant: Meant) -> None:

@@ -496,16 +496,19 @@ def test_scenes_of_the_same_words_have_pictures_of_their_own(
 def test_as_many_are_asked_for_at_once_as_the_provider_likes(
     stages: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    hand = Painter()
-    hand.at_once, hand.seconds = 5, 0.2
+    together = threading.Barrier(5)
+
+    def meet(_request: PictureRequest) -> None:
+        together.wait(60)  # broken, if fewer than five ever come at once
+
+    hand = Painter(meet)
+    hand.at_once = 5
     hire(stages, "painter", painter=hand)
     scenes = "".join(f"## Part {n}\n\nThis is part {n}.\n\n" for n in range(10))
     made = project(tmp_path, text=f"---\nlanguage: en\n---\n# Ten\n\n{scenes}")
-    began = time.monotonic()
     run(made)
     assert len(hand.asked) == 10
     assert hand.most == 5
-    assert time.monotonic() - began < 10 * 0.2 + 3
 
 
 def test_nothing_is_asked_for_a_video_that_nobody_can_speak(
@@ -542,15 +545,21 @@ def test_pictures_of_the_user_s_own_stay_and_cards_cost_nothing(
     hand = Painter()
     hire(stages, "painter", painter=hand)
     Image.new("RGB", (1280, 720), "navy").save(tmp_path / "night.jpg")
-    made = project(tmp_path, text=STORY.replace("## Fire\n", "## Fire\n\n![Night](night.jpg)\n"))
+    given = "## Fire\n\n![Night](night.jpg)\n"
+    wished = "## Flight\n\n<!-- card: statement -->\n"
+    listed = "- Thin paper\n- Warm air\n- A flame"  # a list, but nobody asked for its card
+    text = STORY.replace("## Fire\n", given).replace("## Flight\n", wished)
+    text = text.replace("Thin paper holds the warm air. It weighs next to nothing.", listed)
+    made = project(tmp_path, text=text)
     run(made)
     assert manifest(made).scenes[1].original == "source/night.jpg"
-    assert len(hand.asked) == 2
+    assert [scene.kind for scene in manifest(made).scenes] == ["picture", "picture", "card"]
+    assert len(hand.asked) == 1
     hire(stages, "cards")
     other = project(tmp_path)
     run(other)
     assert [scene.kind for scene in manifest(other).scenes] == ["card"] * 3
-    assert len(hand.asked) == 2
+    assert len(hand.asked) == 1
 
 
 def test_a_list_has_a_still_for_each_of_its_points(

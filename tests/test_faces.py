@@ -79,6 +79,15 @@ def test_the_hair_of_a_head_that_lies_is_on_its_side() -> None:
     assert face.left - head.left > 1.5 * (head.right - face.right)
 
 
+def test_a_person_in_a_landscape_is_found_where_there_is_nobody_larger() -> None:
+    image, true = placed((1600, 1066), (0.95, 0.6), 150)
+    assert faces.heads(image) == ()
+    (head,) = faces.heads(image, small=True)
+    assert true.within(head, 0.005)
+    plan = framing.plan(image, pictures.canvas((270, 480)), framing="auto", zone=0.3)
+    assert true.within(plan.window)
+
+
 def test_nobody_is_seen_where_nobody_is() -> None:
     random = np.random.default_rng(4)
     noise = random.integers(0, 255, (300, 400, 3), dtype=np.uint8)
@@ -88,7 +97,7 @@ def test_nobody_is_seen_where_nobody_is() -> None:
     own = Path(pictures.__file__).parents[1] / "demo" / "pictures"
     with Image.open(own / "lanterns.jpg") as lanterns:
         for image in (Image.fromarray(noise), soft, tiled, lanterns):
-            assert faces.found(image) == ()
+            assert faces.heads(image, small=True) == ()
 
 
 def test_tiny_pictures_have_no_faces() -> None:

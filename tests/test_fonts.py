@@ -33,6 +33,33 @@ def test_bold_is_bolder() -> None:
     assert bold > 1.3 * regular
 
 
+def test_small_figures_stand_above_and_below_the_line() -> None:
+    for family in fonts.FAMILIES:
+        assert fonts.missing("H₂O 10⁻⁷ xⁿ", "zh-TW", family) == ""
+    boxes = [
+        fonts.face("zh-TW", "bold", 100).getmask2(text, anchor="ls") for text in ("2", "²", "₂")
+    ]
+    (full, middle), (above, upper), (below, lower) = boxes
+    assert above.size == below.size
+    assert 0.5 < above.size[1] / full.size[1] < 0.7
+    assert upper[1] < middle[1] < lower[1]
+    assert lower[1] + below.size[1] > 5
+
+
+@pytest.mark.parametrize("before", ["👍", "CO₂"])
+def test_a_mark_after_what_another_font_draws_keeps_its_regional_place(before: str) -> None:
+    lows = []
+    for language in ("zh-TW", "ja"):
+        face = fonts.face(language, "bold", 100)
+        (plain, _), (mask, (_, top)) = (
+            face.getmask2(text, "L", anchor="ls", language=fonts.tag(language))
+            for text in (before, f"{before}。")
+        )
+        pixels = np.array(Image.Image()._new(mask))[:, plain.size[0] + 5 :]
+        lows.append(top + int(np.nonzero(pixels.max(axis=1))[0].max()))
+    assert lows[0] < -15 < 0 < lows[1] + 10
+
+
 @pytest.mark.parametrize("character", "直骨令海，。")
 def test_bold_chinese_gets_taiwanese_forms_from_the_tag(character: str) -> None:
     japanese = drawn(f"風{character}", "zh-TW", "bold", "ja")

@@ -81,6 +81,20 @@ def kana(text: str) -> str:
         ("寒気がする、強い寒気が流れ込む", "サムケ ガ スル ツヨイ カンキ ガ ナガレコム"),
         ("赤道の白鳥", "セキドー ノ ハクチョー"),
         ("木と木の間で間を置く", "キ ト キ ノ アイダ デ マ ヲ オク"),
+        ("$10–20", "ジューカラニジュードル"),
+        ("$1.5M", "ヒャクゴジューマンドル"),
+        ("1.5x倍速", "イッテンゴバイソク"),
+        ("台北~高雄", "タイペー カラ タカオ"),
+        ("3-2で勝った", "サンタイニ デ カッタ"),
+        ("2対1", "ニ タイ イチ"),
+        ("v2.0.1", "ブイ ニテンゼロテンイチ"),
+        ("第III章とルイXIV世", "ダイサンショー ト ルイ ジューヨンセー"),
+        ("ドラゴンクエストIII", "ドラゴンクエストスリー"),
+        ("911に電話", "キューイチイチ ニ デンワ"),
+        ("ご希望の方は東の方へ", "ゴキボー ノ カタ ワ ヒガシ ノ ホー エ"),
+        ("表で遊び、表を見る", "オモテ デ アソビ ヒョー ヲ ミル"),
+        ("知らない間に席が空く", "シラナイ マ ニ セキ ガ アク"),
+        ("九份の夜市", "キューフン ノ ヨイチ"),
         ("😀🎉", ""),
     ],
 )
@@ -113,6 +127,8 @@ def test_what_a_voice_can_say_is_known_without_its_model(
         ("lighthouse", "ライトハウス"),
         ("cues", "キューズ"),
         ("OpenStreetMap", "Open Street Map"),
+        ("Tanaka", "タナカ"),
+        ("tottori", "トットリ"),
         ("NASA", None),
     ],
 )
@@ -136,6 +152,12 @@ def test_kana_become_the_voices_alphabet(said: str, symbols: str) -> None:
     assert _japanese.symbols(said) == symbols
 
 
+def test_a_text_longer_than_the_dictionary_takes_is_read_sentence_by_sentence() -> None:
+    text = "長い道が、続く。" * 400
+    found = _japanese.words(text)
+    assert [text[slice(*word.span)] for word in found] == ["長い", "道", "が", "続く"] * 400
+
+
 def test_rests_stand_where_the_text_has_them() -> None:
     symbols = "".join(_japanese.read("「島」の端に、灯台が立つ。すごい！").symbols)
     assert symbols == "ɕima no haɕi ɲi, toːdai ɡa taʦɨ. sɨɡoi!"
@@ -157,12 +179,13 @@ def test_a_projects_list_says_how_a_name_is_read() -> None:
 )
 def test_words_lie_in_order_and_each_label_is_one_of_a_words_phonemes(text: str) -> None:
     parsed = _japanese.parse(text)
-    spans = [(0, 0), *(word.span for word in parsed.words), (len(text), len(text))]
+    words = [word for part in parsed for word in part.words]
+    spans = [(0, 0), *(word.span for word in words), (len(text), len(text))]
     assert all(a <= b for a, b in spans)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
-    spoken = [label.split("-")[1].split("+")[0] for label in parsed.labels]
+    spoken = [label.split("-")[1].split("+")[0] for part in parsed for label in part.labels]
     assert [p for p in spoken if p not in ("sil", "pau")] == [
-        phone for word in parsed.words for phone in word.phones
+        phone for word in words for phone in word.phones
     ]
 
 

@@ -116,6 +116,7 @@ def test_the_language_that_takes_longer_to_say_is_detected(text: str, language: 
         ["Use e.g. this one, i.e. the other.", "See example.com/a?b=1 for more."],
         ["J. K. Rowling wrote it (why not?) quickly.", "(All of it.)", "Done."],
         ["No. 5 is alive.", "No.", "It is not."],
+        ["On Nov. 3 he came.", "In Nov.", "The snow fell."],
         ["Foo Inc. and Bar Ltd. met Dr. Who.", "He won."],
         ["1. First thing.", "2. Second thing."],
         ["Version 3.11 is out.", "pi is 3.14."],
@@ -218,11 +219,13 @@ def test_english_phrases_are_words_with_their_space() -> None:
     [
         ["今天", "天氣", "很好。", "我們", "去", "散步吧！"],
         ["「為什麼？」的", "答案", "是 ", "3.5 公里。"],
-        ["月亮", "離我們", "有 ", "38 萬公里，", "我們", "下次見！"],
+        ["月亮", "離我們", "有 38 萬公里，", "我們", "下次見！"],
         ["科學家", "發現", "（其實", "早", "在1990年代", "就有人", "提過）。"],
         ["不過，", "要釀成", "半公斤的", "蜂蜜。"],
         ["海邊的", "燈塔", "在黃昏時", "亮起，", "遠方的", "船隻", "慢慢", "靠岸。"],
         ["我用", "Python ", "3.11", "寫程式……"],
+        ["以 4：0 ", "擊敗", "日本隊，", "一顆一顆", "縫", "回去，", "27 連勝的", "紀錄。"],
+        ["到「國父紀念館站」", "2 號", "出口。"],
     ],
 )
 def test_chinese_phrases(expected: list[str]) -> None:
@@ -383,6 +386,7 @@ def test_japanese_sentences(expected: list[str]) -> None:
     "expected",
     [
         ["「行こう。」と", "彼は", "言った。"],
+        ["かたつむりが", "波の", "ひとつひとつに", "『坊っちゃん』を", "読む。"],
         ["2026年5月3日に、", "3.5キロを", "25分で", "走った", "人は", "901人いました。"],
         ["Pythonの", "マイクロサービス", "アーキテクチャを", "コーヒーショップで", "勉強する。"],
         ["ちょっと", "待って、", "キャッチーな", "キャンペーンだって", "いうじゃない？"],

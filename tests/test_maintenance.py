@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -240,12 +239,10 @@ def test_an_edit_after_a_clean_up_remakes_only_what_it_must(tmp_path: Path) -> N
         assert {name for name in marks(project) if name.startswith("render/")} <= {FACTS}
 
         # finished, and known to be so without a worker
-        began = time.monotonic()
         assert house.call(f"r = start({number}); tell([type(r).__name__, r.get()['status']])") == [
             "EagerResult",
             "completed",
         ]
-        assert time.monotonic() - began < 1
         assert project.state().run.number == 1
 
         # another description: no picture changes, so neither does the film

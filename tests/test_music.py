@@ -99,6 +99,14 @@ def test_bed_resolves_to_the_tonic_and_fades(beds: dict[int, np.ndarray], seed: 
     assert steps[-1] < 0.1 * steps[0]
 
 
+def test_a_bed_is_heard_once_nobody_speaks_any_more() -> None:
+    bed = np.concatenate(list(music.blocks(12, 3, quiet=1.4)))
+    power = 20 * np.log10(np.sqrt((bed.reshape(-1, 4800, 2) ** 2).mean(axis=(1, 2))) + 1e-9)
+    spoken, chord = power[40:100].mean(), power[107:113].mean()
+    assert chord > spoken - 4, "its last chord has only begun"
+    assert power[-1] < spoken - 20
+
+
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("seed", SEEDS)
 def test_beds_are_about_equally_loud(

@@ -26,6 +26,7 @@ from app.doctor import health
 from app.errors import Cancelled, InputError, ServiceError
 from app.operations import broker
 from app.project import Project
+from app.tasks import batch as batches
 from app.tasks import batch_processing_task, generate_script_task, sync_quotas, watchdog
 
 pytestmark = [
@@ -166,7 +167,11 @@ def test_a_dropped_batch_is_cancelled(redis: RedisServer) -> None:
     assert operations.plan() == []
 
 
-def test_a_batch_goes_on_without_a_dropped_project(redis: RedisServer) -> None:
+def test_a_batch_goes_on_without_a_dropped_project(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # on a busy machine a round leaves the rest to the next
+    monkeypatch.setattr(batches, "REPAIR_SECONDS", float("inf"))
     batch = pipeline.create_batch([{"topic": "rain"}, {"topic": "snow"}])
     batch_processing_task.delay(batch_id=batch.batch_id)
     operations.drop(operations.plan(), keep_projects=True)
@@ -340,11 +345,13 @@ def test_workers_at_work_and_frozen(at_house: Bench) -> None:
     house.call(f"start({number})")
     found: list[dict[str, Any]] = []
     until(lambda: found.extend(busy()) or found, 60, "the worker is seen at work")
-    child = found[0]["pid"]
+    assert (found[0]["project_id"], found[0]["run"]) == (number, 1)
+    assert found[0]["memory_mb"] > 30
+    child = until(lambda: caught(house.project(number)), 60, "it is stopped in a stage")
     with stopped(child):
-        assert (found[0]["project_id"], found[0]["run"]) == (number, 1)
-        assert found[0]["memory_mb"] > 30
+        began = time.monotonic()
         told = operations.workers()
+        usual = time.monotonic() - began
         (row,) = told["workers"]
         assert (row["name"], row["pid"], row["state"]) == ("w0@test", worker.pid, "busy")
         assert set(row["queues"]) == set(QUEUES)
@@ -354,7 +361,8 @@ def test_workers_at_work_and_frozen(at_house: Bench) -> None:
         with stopped(worker.pid):
             began = time.monotonic()
             (row,) = operations.workers()["workers"]
-            assert time.monotonic() - began < 2
+            # it was asked and waited for, but not for long: on a quiet machine two seconds in all
+            assert time.monotonic() - began < 1.5 + 2 * usual
             assert (row["name"], row["state"]) == ("w0@test", "frozen")
             assert f"kill -CONT {worker.pid}" in row["hint"]
             assert child in [c["pid"] for c in row["children"]]
@@ -370,6 +378,19 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def caught(project: Project) -> int | None:
+    """Stop whoever is at a project; None, and nobody is stopped, where he was just done."""
+    owner = project.owner()
+    if owner is None or owner.purpose != "work":
+        return None
+    os.kill(owner.pid, signal.SIGSTOP)
+    found = project.owner()
+    if found is not None and (found.purpose, found.stage) == ("work", owner.stage):
+        return owner.pid
+    os.kill(owner.pid, signal.SIGCONT)
+    return None
 
 
 def long_story() -> str:

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 import app
 from app.errors import InputError
-from app.media import contrast, fonts, pictures, styles
+from app.media import contrast, fonts, pictures, styles, timeline
 from app.media import framing as plans
 from app.media.styles import Style
 from app.models import Framing
@@ -226,6 +226,7 @@ def test_a_picture_of_nearly_the_aspect_fills_the_canvas(
 @pytest.mark.parametrize("picture", [(1, 1), (60, 40), (320, 180), (1, 500), (500, 1)])
 def test_a_tiny_picture_is_framed_not_blown_up(picture: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", picture, (240, 200, 40)).save(tmp_path / "tiny.png")
+    still(tmp_path / "tiny.png", (270, 480))
     image = np.asarray(still(tmp_path / "tiny.png", (960, 540), "blur")).astype(int)
     rows, columns = np.nonzero((abs(image - (240, 200, 40)) < 8).all(axis=2))
     assert 1 <= np.ptp(columns) + 1 <= 2 * picture[0]
@@ -340,6 +341,35 @@ def test_the_fullest_view_is_taken_that_keeps_enough(
     assert (plan.spread[0] > 1) == (way == "crop")
     for across in spots:
         assert plan.window.left < across / picture[0] < plan.window.right
+
+
+@pytest.mark.parametrize(("far", "size"), [(1150, (540, 540)), (1450, (270, 480))])
+def test_of_two_places_none_is_lost_in_any_style(far: int, size: tuple[int, int]) -> None:
+    image = spotted(1600, 900, (330, 300))
+    ImageDraw.Draw(image).rectangle((far - 30, 420, far, 700), fill=(250, 240, 200))
+    for motion in (0.0, 0.5, 1.0):
+        canvas = pictures.canvas(size)
+        plan = plans.plan(image, canvas, framing="auto", zone=0.3, motion=motion)
+        if plan.way == "blur":
+            continue
+        assert plan.window.left < 230 / 1600
+        assert plan.window.right > far / 1600
+        if plan.spread != (1.0, 1.0):
+            ends = [
+                timeline.moved(
+                    "picture",
+                    "ab" * 32,
+                    200,
+                    fps=30,
+                    amount=motion,
+                    keep=plan.keep,
+                    spread=plan.spread,
+                ).at(frame)
+                for frame in (0, 199)
+            ]
+            assert ends[0].x > ends[1].x  # it ends on what draws the eye most
+            assert ends[1].x - 0.5 / ends[1].zoom < 0.02
+            assert ends[0].x + 0.5 / ends[0].zoom > 0.98
 
 
 def test_the_edges_of_a_part_melt_into_its_own_colours(tmp_path: Path) -> None:
@@ -489,6 +519,23 @@ def test_what_is_no_picture_is_a_clear_error(
     assert caught.value.hint
     assert str(tmp_path) not in str(caught.value)
     assert not target.exists()
+
+
+def test_what_a_telephone_or_a_download_gives_is_named(tmp_path: Path) -> None:
+    given = {
+        "HEIC": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400),
+        "web page": b"\n<!DOCTYPE html><title>404</title>",
+        "PDF": b"%PDF-1.7\n" + bytes(300),
+    }
+    for name, content in given.items():
+        (tmp_path / "view.jpg").write_bytes(content)
+        with pytest.raises(InputError, match=name) as caught:
+            pictures.check(tmp_path / "view.jpg")
+        assert caught.value.code == "picture_unreadable"
+        assert "JPEG" in caught.value.hint
+    (tmp_path / "view.jpg").write_bytes(b"\x00\x00\x00\x20ftypavif" + bytes(400))
+    with pytest.raises(InputError, match="damaged"):
+        pictures.check(tmp_path / "view.jpg")
 
 
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:

@@ -623,22 +623,6 @@ def test_who_writes_without_the_project_s_lock_is_never_swept(
     assert project.standing(1) == "cancelled"
 
 
-def test_a_late_word_of_a_cancel_says_nothing_of_the_next_run(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.begin_run(STAGE_ORDER)
-    late = project._tell_owner_of_cancel
-
-    def late_by_a_run(run: int) -> None:
-        project.begin_run(STAGE_ORDER)
-        late(run)
-
-    monkeypatch.setattr(project, "_tell_owner_of_cancel", late_by_a_run)
-    assert project.cancel()
-    assert (project.standing(1), project.standing(2)) == ("lost", "ok")
-    assert (project.folder / "run").read_text() == "2\n"
-
-
 # -- making things -------------------------------------------------------------------------------
 
 

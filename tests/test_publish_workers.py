@@ -55,7 +55,8 @@ def test_mixes_of_faults_end_in_one_right_video_each(made: House) -> None:
     mixes = Mixes(made, seed=20, count=15, playlists=3, kills=2, largest=3_500_000)
     mixes.run(150)
     assert mixes.problems() == []
-    assert mixes.struck().total() >= 50
+    # how many beyond the planned ones is for the order of the workers' calls to say
+    assert mixes.struck().total() >= 2 * len(mixes.plans)
 
 
 def test_a_child_killed_after_each_step_leaves_no_step_undone_or_done_twice(made: House) -> None:

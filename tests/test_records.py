@@ -162,7 +162,7 @@ def test_a_database_deleted_or_cut_while_it_is_open_is_made_anew(
 def test_processes_that_use_a_database_while_it_is_deleted_go_on_with_one_new_one(
     data_dir: Path,
 ) -> None:
-    over = data_dir.with_name("over")
+    over = data_dir.with_suffix(".over")
 
     def work(number: int) -> None:
         for attempt in range(1, 61):

@@ -117,7 +117,7 @@ def test_a_killed_workers_project_goes_on_at_another_and_its_caller_is_answered(
     until(lambda: house.state(number)["run"]["number"] > run, 5, "another run")
     assert outcome(house) == "completed"
     assert outcome(house, "lone") == "completed"
-    until(lambda: quiet(house, number), 5, "nothing is left")
+    until(lambda: quiet(house, number), 30, "nothing is left")
     assert history(house, number).count("rescued") == 1
     assert house.state(number)["run"]["deaths"] == {}
 
@@ -139,7 +139,7 @@ def test_a_lone_task_is_rescued_as_just_that(house: Bench) -> None:
     plan(house, "die")
     house.call(f"lone = generate_assets_task.delay(project_id={number}); tell(0)")
     assert outcome(house, "lone") == "completed"
-    until(lambda: quiet(house, number), 5, "nothing is left")
+    until(lambda: quiet(house, number), 30, "nothing is left")
     found = house.state(number)
     assert found["run"]["stages"] == ["asset_generation"]
     assert found["status"] == "pending"
@@ -409,7 +409,7 @@ def test_what_a_caller_chained_behind_the_stages_is_not_lost_either(house: Bench
     house.kill_worker(first)
     told = house.call("tell([r.get(timeout=60)['queue'] for r in (whole, joined)])")
     assert told == ["maintenance", "maintenance"]
-    until(lambda: quiet(house, number), 5, "nothing is left")
+    until(lambda: quiet(house, number), 30, "nothing is left")
     assert not list((house.data / f"projects/{number}/private").glob("after-*"))
 
 

@@ -74,7 +74,8 @@ def test_a_503_is_tried_again_and_everybody_sees_it(house: Bench) -> None:
     states, status = outcome(house, number)
     assert status == "completed"
     assert "RETRY" in states
-    assert gaps(house) == [pytest.approx(2.0, abs=0.9)]
+    (gap,) = gaps(house)
+    assert 2.0 <= gap < 5.0, "the first delay, not the next"
     retries = [event for event in history(house, number) if event["code"] == "retry"]
     assert [event["delay"] for event in retries] == [2.0, 5.0]
     assert retries[0]["error"] == "service_unavailable"
@@ -113,4 +114,5 @@ def test_a_stage_that_hangs_is_ended_by_its_limit_and_can_go_on(house: Bench) ->
     number = fail(house, "hang")
     _, kind, code, _ = outcome(house, number, limit=3)
     assert (kind, code) == ("TimeLimitError", "time_limit")
+    (house.folder / "plan").write_text("")  # should it have come before the voice was asked
     assert outcome(house, number)[-1] == "completed"

@@ -149,6 +149,19 @@ def test_without_headings_the_text_is_cut_by_reading_time(folder: Path) -> None:
     assert said == " ".join(f"{SENTENCE * 9} Tiny. {SENTENCE}".split())
 
 
+@pytest.mark.parametrize(
+    ("lines", "verse"),
+    [
+        ("雨落在屋頂上\n滴滴答答\n像有人在說話", True),
+        ("Two roads diverged in a wood,\nAnd I could not take both", True),
+        ("this was broken at a narrow\ncolumn by an editor", False),
+        ("「晴れた日には、遠くの島まで見えるんだよ。本当なんだ」\nと、きつねは言いました。", False),
+    ],
+)
+def test_a_verse_keeps_its_lines(folder: Path, lines: str, verse: bool) -> None:
+    assert ("\n" in script_of(folder, f"## A\n\n{lines}").scenes[0].narration) == verse
+
+
 def test_a_section_stays_one_scene_until_it_is_too_long(folder: Path) -> None:
     assert len(script_of(folder, f"## A\n\n{SENTENCE * 30}").scenes) == 1
     script = script_of(folder, f"## A\n\n![](sea.jpg)\n{SENTENCE * 400}")
@@ -193,7 +206,7 @@ def test_plain_text_with_a_title_and_wrapped_lines(folder: Path) -> None:
     assert [scene.narration for scene in script.scenes] == [
         (
             "This is a line that is long enough to have been wrapped by an editor, and this is "
-            "the rest of it.\n\none\ntwo"
+            "the rest of it.\n\none\n\ntwo"
         )
     ]
 
@@ -403,8 +416,9 @@ def test_words_with_a_reading_are_read_by_line(folder: Path) -> None:
 
 def test_a_scene_names_the_design_of_its_card(folder: Path) -> None:
     text = "# T\n\n<!-- card: title -->\nHello.\n\n## A\n\n<!-- card: Quote -->\n\nWords.\n\n## B\n\n<!-- else -->\nMore.\n\n## C\n\n- one\n- two\n- three"
-    cards = [scene.visual.card for scene in script_of(folder, text).scenes]
-    assert cards == ["title", "quote", None, "list"]
+    shown = [scene.visual for scene in script_of(folder, text).scenes]
+    assert [visual.card for visual in shown] == ["title", "quote", None, None]
+    assert [visual.suggested for visual in shown] == [None, None, None, "list"]
     text = "scenes:\n- narration: One.\n  card: number\n- narration: Two.\n"
     script = script_of(folder, text, "p.yaml")
     assert [s.visual.card for s in script.scenes] == ["number", None]

@@ -331,9 +331,12 @@ def test_a_rest_holds_for_all_and_is_never_shortened(client: redis.Redis) -> Non
 
 def test_calls_start_when_the_rest_is_over(redis_url: str) -> None:
     begun = time.monotonic()
+    in_processes(2, lambda _: turns(1, 0))
+    usual = time.monotonic() - begun
+    begun = time.monotonic()
     throttle.close("model", 0.3)
     in_processes(2, lambda _: turns(1, 0))
-    assert 0.3 <= time.monotonic() - begun < 0.6
+    assert 0.3 <= time.monotonic() - begun < 0.6 + 2 * usual
 
 
 @pytest.fixture

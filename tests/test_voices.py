@@ -64,6 +64,7 @@ def test_a_voice_says_a_text_into_a_file(bare: pytest.MonkeyPatch, tmp_path: Pat
     ("arguments", "code", "told"),
     [
         (["nobody"], "voice_unknown", "jf_alpha (ja)"),
+        (["jf_alfa"], "voice_unknown", "Did you mean jf_alpha?"),
         (["jf_alpha", "--language", "en"], "voice_language", "af_heart (en)"),
         (["heart", "--to", "no/such/x.wav"], "voice_target", "--to"),
         (["heart", "--speed", "9"], "speech_speed", "0.5"),

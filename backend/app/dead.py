@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app import disk, records, settings
+from app import records, settings
 from app.errors import NotFoundError, ReelchainError
 from app.models import Stage, Value
 from app.project import STAGE_ORDER, STATE, Project, ProjectState, StageState, ids
@@ -212,7 +212,7 @@ def replay(found: Letter) -> bool:
     from app.tasks import dispatch  # costs Celery; a list does not pay
 
     project = Project.open(settings.get().projects_dir, found.project_id)
-    with disk.lock(project.folder / REPLAY_LOCK):
+    with project.holding(REPLAY_LOCK):
         if not _stands(project.state(), found):
             return False
         dispatch.send(project, stages=found.stages)

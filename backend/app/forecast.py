@@ -129,7 +129,7 @@ def _job(spec: ProjectSpec, path: Path | None, source: str) -> Job:
     told, to_draw = round(seconds / SENTENCE_SECONDS), round(seconds / SCENE_SECONDS)
     if script is not None:
         told = sum(len(language.sentences(s.narration, script.language)) for s in script.scenes)
-        to_draw = sum(scene.visual.kind != "picture" for scene in script.scenes)
+        to_draw = sum(scene.visual.may_be_found for scene in script.scenes)
     return Job(
         title[:200],
         spec.language,

@@ -192,11 +192,19 @@ class Visual(Value):
     prompt: Annotated[str, StringConstraints(max_length=2000)] = ""
     """What a picture shows that a provider is to make, where a card stands otherwise."""
     card: CardKind | None = None
-    """Which design a card has; None lets its words decide."""
+    """Which design a card has, as someone wished: no provider's picture takes its place. None lets
+    the words decide."""
+    suggested: CardKind | None = None
+    """Which design the form of a story's text suggests, such as a list; it gives way to a picture."""
     keywords: tuple[Annotated[str, StringConstraints(max_length=80)], ...] = Field(
         default=(), max_length=10
     )
     """What a stock of pictures is searched for; English finds the most."""
+
+    @property
+    def may_be_found(self) -> bool:
+        """Whether a provider may be asked for a picture: nobody gave one, or wished for a card."""
+        return self.kind == "card" and self.card is None
 
 
 class Scene(Value):

@@ -14,7 +14,7 @@ from app import disk, draft, playlist, settings
 from app.batch import budget_of
 from app.errors import InputError, ReelchainError
 from app.models import ProjectSpec, Stage
-from app.project import EDIT, STAGE_ORDER, Project, ProjectState, ids
+from app.project import EDIT, STAGE_ORDER, Outdated, Project, ProjectState, ids
 
 if TYPE_CHECKING:
     # Celery costs a third of a second; `ls` and `show` do without it
@@ -299,7 +299,10 @@ def remove(project_id: object) -> Path:
     project = open_project(project_id)
     with _editing(project):
         dispatch.settle(project)  # who still waits to hear of its end
-        project.remove()
+        try:
+            project.remove()
+        except Outdated:  # runs begin without the project's lock
+            raise _running(project) from None
     return project.folder
 
 

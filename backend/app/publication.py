@@ -180,7 +180,10 @@ def _script(wanted: _Wanted) -> Script | None:
 
     project = wanted.project
     if project is not None and (wanted.first != STAGE_ORDER[0] or _changed_by_hand(wanted)):
-        return story.script_from_json(project.path(SCRIPT).read_bytes())
+        try:
+            return story.script_from_json(project.path(SCRIPT).read_bytes())
+        except FileNotFoundError:  # removed just now
+            return None
     writer = providers.chain(settings.get().script_provider)[:1]
     if wanted.story is None and not set(writer) <= forecast.HERE:
         return None

@@ -11,12 +11,11 @@ from typing import Any
 from app import disk, settings
 from app.batch.folder import FILE, Batch
 from app.errors import ReelchainError
-from app.project import Project, ids, last_id, now
+from app.project import Outdated, Project, ids, last_id, note_id, now
 
 MAKING = "making.json"
 """Stands in the folder of a batch that is being made."""
 NEW_LOCK = ".new.lock"
-LAST_ID = ".last_id"
 
 
 def create(title: str, makers: Sequence[Callable[[int], Project]], **facts: Any) -> Batch:
@@ -55,7 +54,7 @@ def _claim_number(home: Path) -> int:
         except FileExistsError:
             continue
         try:
-            disk.write_atomic(home / LAST_ID, f"{number}\n".encode())
+            note_id(home, number)
         except BaseException:
             (home / str(number)).rmdir()
             raise
@@ -87,12 +86,10 @@ def _undo(folder: Path) -> None:
         return
     home = settings.get().projects_dir
     for number in (n for n in ids(home) if n > after):
-        try:
-            state = Project.open(home, number).state()
-        except ReelchainError:
-            continue
-        if state.batch == int(folder.name) and not state.run.number:
-            aside = disk.temporary(home / str(number))
-            disk.rename(home / str(number), aside)
-            disk.remove(aside)
+        # one that cannot be read, or is gone, or that somebody began to run, is left alone
+        with contextlib.suppress(ReelchainError, Outdated):
+            project = Project.open(home, number)
+            state = project.state()
+            if state.batch == int(folder.name) and not state.run.number:
+                project.remove()
     disk.remove(folder)

@@ -125,15 +125,19 @@ def mark_running() -> None:
     for number in numbers():
         with contextlib.suppress(ReelchainError):
             if load(number).run.running:
-                mark(number)
+                with locked(number) as made:  # it may end just now
+                    if made.run.running:
+                        mark(number)
 
 
 def unmark(number: int) -> None:
     """Take away the marker of a batch that is not running, or is gone."""
-    with contextlib.suppress(NotFoundError), locked(number) as made:
-        if made.run.running:
-            return
-    disk.unlink(marker(number))
+    try:
+        with locked(number) as made:  # a run may begin just now
+            if not made.run.running:
+                disk.unlink(marker(number))
+    except NotFoundError:
+        disk.unlink(marker(number))
 
 
 def folder_of(number: int) -> Path:

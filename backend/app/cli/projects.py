@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app import errors, pipeline, providers, settings
+from app import disk, errors, pipeline, providers, settings
 from app.cli import fields, money, output, plan, stack
 from app.project import STAGE_ORDER, Project
 
@@ -328,8 +328,8 @@ def remove(
     Refused while a run is on its way: cancel it first.
     """
     project = pipeline.open_project(project_id)
-    files = [path for path in project.folder.rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files) / 1e6
+    files = disk.files(project.folder)
+    size = sum(length for _, length in files) / 1e6
     facts = {"project_id": project.id, "folder": str(project.folder), "files": len(files)}
     what = f"project {project.id} ({pipeline.title_of(project)}): {len(files)} files, {size:.1f} MB"
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -146,7 +147,7 @@ def _spoken(provider: str, request: SpeechRequest, target: Path) -> Speech:
 
 def _lines(speech: Speech, target: Path, voice: Voice) -> Iterator[str]:
     yield str(target)
-    yield f"  {len(speech.words)} words in {speech.seconds:.1f} s by {voice.name} ({voice.description})"
+    yield f"  {speech.seconds:.1f} s by {voice.name} ({voice.description})"
     if voice.credit:
         yield f"  Name its makers where you use it: {voice.credit} {voice.credit_url}"
 
@@ -237,10 +238,14 @@ def _found(name: str, spoken: Language | None, better: Language | None) -> tuple
             f"The voice {named[0]['name']} does not speak {spoken}.",
             f"Choose one of: {names}.",
         )
+    alike = difflib.get_close_matches(name.lower(), [row["name"].lower() for row in rows], n=1)
+    meant = next(
+        (f"Did you mean {row['name']}? " for row in rows if row["name"].lower() in alike), ""
+    )
     raise InputError(
         "voice_unknown",
         f"There is no voice called {name[:60]!r}.",
-        f"Choose one of: {names}.",
+        f"{meant}Choose one of: {names}.",
     )
 
 

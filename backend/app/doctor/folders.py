@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import batch, dead, disk, logs, records, settings
 from app.doctor.checks import Check
-from app.errors import ReelchainError, ServiceError, describe
+from app.errors import NotFoundError, ReelchainError, ServiceError, describe
 from app.models import Artifact, Stage
 from app.project import EDIT, PREVIOUS, STATE, WORK, Project, ProjectState, active, ids
 from app.project.folder import NEW_LOCK
@@ -63,6 +64,8 @@ class Finding:
             return Check(self.name, "mended", self.what, self.mend())
         except disk.Locked:
             return Check(self.name, "warn", self.what, "It is worked on; try again later.")
+        except NotFoundError:  # removed, or mended by another one
+            return Check(self.name, "mended", self.what, "It is gone.")
         except (OSError, ReelchainError) as error:
             ours = describe(error)
             told = logs.masked(f"{self.what} It could not be mended: {ours.message}")
@@ -89,7 +92,8 @@ def _findings(deep: bool) -> Iterator[Finding]:
     projects = settings.get().projects_dir
     states: dict[int, ProjectState] = {}
     for number in ids(projects):
-        yield from _folder(projects, number, states, deep)
+        with contextlib.suppress(FileNotFoundError, NotFoundError):  # changed or removed just now
+            yield from _folder(projects, number, states, deep)
     yield from _other_names(projects)
     yield from _markers(projects)
     yield from _batches(settings.get().batches_dir)
@@ -110,11 +114,13 @@ def _folder(
         states[number] = state
     except ReelchainError as error:
         if any(folder.iterdir()):
+            if error.code == "project_not_found" and (folder / STATE).exists():
+                return  # it came into being just now
             told = error.message if error.code != "project_not_found" else f"{folder} has no state."
             yield Finding(
                 name, told, "Restore it from a backup, or remove it yourself.", grave=True
             )
-        else:
+        elif not (_creating(projects) or any(folder.iterdir())):
             mend = functools.partial(_remove_empty, projects, folder)
             yield Finding(name, "An empty folder.", "Remove it", mend)
         return
@@ -136,6 +142,15 @@ def _read(project: Project) -> tuple[ProjectState, str | None]:
     return state, None
 
 
+def _creating(projects: Path) -> bool:
+    """Tell whether a project, or a batch, is being made in a folder at this moment."""
+    try:
+        with disk.lock(projects / NEW_LOCK, wait=0):
+            return False
+    except disk.Locked:
+        return True
+
+
 def _remove_empty(projects: Path, folder: Path) -> str:
     # a creator's rename over an empty folder is how a number is taken
     with disk.lock(projects / NEW_LOCK, wait=0):
@@ -155,6 +170,9 @@ def _at_rest(name: str, project: Project, state: ProjectState, deep: bool) -> It
     left = [
         p for p in _leftovers(project.folder) if not p.is_relative_to(project.folder / "source")
     ]
+    if left:
+        with project.holding(STATE_LOCK):  # who writes the state at this moment is no dead one
+            left = [path for path in left if path.exists()]
     if left:
         yield Finding(
             name, f"{_files(len(left))} half made by a process that died.", "Remove", hold
@@ -190,7 +208,7 @@ def _hold(project: Project) -> str:
         if note is not None and project.state().run.ended:
             project.leave(None)
         # a writer of the state may have its own unfinished file here
-        with disk.lock(project.folder / STATE_LOCK):
+        with project.holding(STATE_LOCK):
             count = disk.sweep(project.folder, leave=project.folder / "source")
     return f"Removed: {_files(count)}." if count else "Cleared."
 
@@ -259,12 +277,15 @@ def _disown(project: Project, stage: Stage, names: tuple[str, ...]) -> str:
 def _other_names(projects: Path) -> Iterator[Finding]:
     if not projects.is_dir():
         return
-    known = {str(number) for number in ids(projects)}
-    for path in sorted(projects.iterdir()):
+    found = sorted(projects.iterdir())
+    known = {str(number) for number in ids(projects)}  # those too that came into being meanwhile
+    for path in found:
         if path.name.startswith(disk.TEMPORARY):
+            if _creating(projects) or not path.exists():
+                continue
             mend = functools.partial(_remove_new, projects, path)
             yield Finding("Projects", f"{path.name}: a project half made.", "Remove it", mend)
-        elif path.name not in known and not path.name.startswith("."):
+        elif path.name not in known and not path.name.startswith(".") and path.exists():
             yield Finding("Projects", f"{path} is no project.", "Move it away, or leave it.")
 
 
@@ -303,28 +324,35 @@ def _unmark(projects: Path, number: int) -> str:
 def _settle(project: Project) -> str:
     """Tell all who wait how it ended; the marker goes with that."""
     dispatch.settle(project)
-    if project.active():
+    if project.active() and not project.state().run.on_its_way:
         raise ServiceError("unsettled", "Not all who wait could be told.", "Is Redis there?")
     return "All who wait were told; removed."
 
 
 def _batches(batches: Path) -> Iterator[Finding]:
     for number in ids(batches):
-        name, folder = f"Batch {number}", batches / str(number)
-        half_made = (folder / batch.MAKING).exists() or not any(folder.iterdir())
-        if half_made:
-            mend = functools.partial(_sweep_batches, folder)
-            yield Finding(name, "A batch that was half made.", "Remove it", mend)
-            continue
-        try:
-            running = batch.load(number).run.running
-        except ReelchainError:
-            told = f"{folder / batch.FILE} is missing or can't be read."
-            yield Finding(name, told, "Restore it from a backup.", grave=True)
-            continue
-        if running != (number in batch.running()):
-            told = "Its marker does not say whether it is being run."
-            yield Finding(name, told, "Set it right", functools.partial(_mark_batch, number))
+        with contextlib.suppress(FileNotFoundError):  # it was half made, and removed just now
+            yield from _batch(number, batches / str(number))
+
+
+def _batch(number: int, folder: Path) -> Iterator[Finding]:
+    name = f"Batch {number}"
+    whole = (folder / batch.FILE).exists() and not (folder / batch.MAKING).exists()
+    if not whole and _creating(folder.parent):
+        return
+    if (folder / batch.MAKING).exists() or not any(folder.iterdir()):
+        mend = functools.partial(_sweep_batches, folder)
+        yield Finding(name, "A batch that was half made.", "Remove it", mend)
+        return
+    try:
+        running = batch.load(number).run.running
+    except ReelchainError:
+        told = f"{folder / batch.FILE} is missing or can't be read."
+        yield Finding(name, told, "Restore it from a backup.", grave=True)
+        return
+    if running != (number in batch.running()):
+        told = "Its marker does not say whether it is being run."
+        yield Finding(name, told, "Set it right", functools.partial(_mark_batch, number))
 
 
 def _sweep_batches(folder: Path) -> str:
@@ -347,11 +375,14 @@ def _unfinished_publications(shelf: Path) -> Iterator[Finding]:
 
 
 def _remove_publication(path: Path) -> str:
-    """Remove it unless somebody may be filling it."""
-    projects = settings.get().projects_dir
-    if any(Project(projects / str(n), n).locked() for n in active(projects)):
-        raise disk.Locked
-    disk.remove(path)
+    """Remove it while nobody can be filling it: its name has the project's number."""
+    number = re.match(rf"{re.escape(disk.TEMPORARY)}rc-(\d+)-", path.name)
+    with contextlib.ExitStack() as held:
+        if number is not None:
+            project = Project(settings.get().projects_dir / number[1], int(number[1]))
+            with contextlib.suppress(NotFoundError):
+                held.enter_context(project.lock(wait=0, purpose=EDIT))
+        disk.remove(path)
     return "Removed; a project that goes on publishes anew."
 
 

@@ -132,11 +132,7 @@ def serve(report: Say | None = None, *, foreground: bool = True, app: str = APP)
     """
     say, folder = report or _silent, record.made(record.run_dir())
     leave()
-    if record.lives(folder):
-        _make_way(folder, say)
-    kind = _kind_for_up()
-    say("Starting the workers" if kind == "workers" else "Starting Redis and the workers")
-    owner = _start(folder, kind, app, owned=foreground)
+    owner = _start_alone(folder, say, app, owned=foreground)
     try:
         say(f"Ready at {status()['address']}")
         if owner is not None:
@@ -151,6 +147,21 @@ def serve(report: Say | None = None, *, foreground: bool = True, app: str = APP)
         raise record.failure(folder)
 
 
+def _start_alone(
+    folder: Path, say: Say, app: str, *, owned: bool
+) -> subprocess.Popen[bytes] | None:
+    """Start the stack of `up`; return its process if it is `owned` by this one."""
+    while True:
+        if record.lives(folder):
+            _make_way(folder, say)
+        kind = _kind_for_up()
+        say("Starting the workers" if kind == "workers" else "Starting Redis and the workers")
+        owner = _start(folder, kind, app, owned=owned)
+        if owner is not None or not owned:
+            return owner
+        # another one has started a stack in between: it is in use, or has to make way as well
+
+
 def _make_way(folder: Path, say: Say) -> None:
     """End the private stack that runs, if nobody uses it."""
     found = record.read(folder)
@@ -160,7 +171,8 @@ def _make_way(folder: Path, say: Say) -> None:
             f"Reelchain is up already for this data folder (process {found.get('pid')}).",
             "Use it as it is, or end that one first.",
         )
-    if not record.deserted(folder):
+    # the supervisor asks the same each second, and holds the lock for that instant
+    if not record.until(lambda: record.deserted(folder), 0.2):
         raise ServiceError(
             "stack_in_use",
             "Another command uses the private stack of this data folder.",

@@ -19,18 +19,26 @@ OPENING = "“‘«「『（〈《【〔［｛([{"
 LEANING = frozenset(
     [
         "a",
+        "about",
+        "am",
+        "among",
         "an",
         "and",
+        "any",
         "are",
+        "around",
         "as",
         "at",
         "be",
         "because",
         "been",
+        "between",
         "but",
         "by",
         "can",
         "could",
+        "during",
+        "each",
         "every",
         "for",
         "from",
@@ -46,6 +54,9 @@ LEANING = frozenset(
         "into",
         "is",
         "its",
+        "may",
+        "might",
+        "must",
         "my",
         "never",
         "no",
@@ -57,14 +68,19 @@ LEANING = frozenset(
         "our",
         "she",
         "should",
+        "since",
         "so",
         "than",
         "that",
         "the",
         "their",
+        "these",
         "they",
         "this",
+        "those",
         "to",
+        "toward",
+        "until",
         "very",
         "was",
         "we",
@@ -73,8 +89,10 @@ LEANING = frozenset(
         "which",
         "while",
         "who",
+        "whose",
         "will",
         "with",
+        "without",
         "would",
         "your",
     ]
@@ -95,7 +113,7 @@ _TO_THE_RIGHT: dict[Language, frozenset[str]] = {
     "en": frozenset(),
     "zh-TW": frozenset(
         "在把被向從對和與跟及或給用這那每各不很最更太也都就還才再又會能要可是有到為以於而但並將請讓使"
-        "我你您他她它半離約僅近達只先"
+        "我你您他她它半離約僅近達只先卻來"
     ),
     "ja": frozenset("お御ご約各第全毎"),
 }
@@ -104,18 +122,21 @@ _FIGURES = "零〇一二兩三四五六七八九十百千萬億"
 _WHOLE: dict[Language, re.Pattern[str]] = {
     "en": re.compile(r"(?!)"),
     "zh-TW": re.compile(
+        f"(?P<again>[{HAN}]{{2,3}})(?P=again)|(?:[今昨前明後每當]天|[今昨明當]日)(?:[早晚]上|[上中下]午|凌晨)|"
         "為什麼|什麼|怎麼|那麼|這麼|多麼|怎樣|然後|以後|之後|最後|因為|因此|所以|但是|可是|只是|還是|或是"
         "|不是|就是|如果|雖然|不過|而且|並且|以及|以前|之前|再見|可以|已經|我們|你們|他們|自己|沒有"
         "|這個|那個|這些|那些|一個|一些|一樣|一起|不同|不會|不能|不要|令人|從來|數不過|一同|一定|一直"
         f"|[約第]?[{_FIGURES}]+[多餘來]?[{_FIGURES}]*[個隻朵顆年月日天次位人本張元塊分秒歲週種條座公里]?"
         "|(?:攝氏|華氏|海拔|大約|超過|第|約)?[0-9][0-9.,]*[多餘]?[百千萬億兆]*"
         "(?:公里|公尺|公分|公斤|公克|公升|公頃|毫克|毫升|分鐘|小時|年代|世紀|[年月日天個隻度元歲秒分座樓])?"
+        "|[ァ-ヺー]{2,14}"
     ),
     "ja": re.compile(
         r"[0-9０-９][0-9０-９.,．，]*[万億兆千百]?[年月日時分秒人個本枚台歳度円回階件点階位番冊匹頭羽隻軒杯番km㎞％%]"
         "|に(?:ついて|よって|よると|おいて|とって|関して|対して|比べて|したがって)|という|として"
         f"|もう一度|[約第]?[{_FIGURES}万]+[年月日時分秒人個本枚台歳度円回階件点位番冊匹頭羽隻軒杯つ目]*"
-        f"|[ァ-ヺー][ァ-ヺー＝]{{1,13}}|[0-9A-Za-z.]+(?=[{HAN}])"
+        f"|[ァ-ヺー][ァ-ヺー＝]{{1,13}}|[0-9A-Za-z.]+(?=[{HAN}])|(?P<again>[ぁ-ゖ{HAN}]{{2,4}})(?P=again)"
+        "|かたつむり|でんでんむし|はずれ"
     ),
 }
 """What the models cut and a reader does not: everyday words, numbers with what they count, words in
@@ -130,7 +151,7 @@ _BUDOUX: dict[Language, str] = {
 """Loader in the package `budoux` of the model that reads Han characters in each language."""
 _CJK_RUN = re.compile(f"[{HAN}{KANA}{BOPOMOFO}\u3000-\u303f\uff00-\uffef]")
 _GLUED = re.compile(
-    r"(?P<measure>(?<=\d)\ ?(?:°[CF]?|℃|℉|[%％‰]|(?:km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|kWh|kW|MW|GW|GHz|MHz|kHz"
+    r"(?P<measure>(?<=[\d⁰¹²³⁴-⁹])\ ?(?:°[CF]?|℃|℉|[%％‰]|(?:km/h|km/s|m/s|mN/m|N/m|mol/L|g/cm³|km|cm|mm|nm|μm|µm|mAh|kJ|hPa|kPa|kg|mg|ml|mL|kWh|kW|MW|GW|GHz|MHz|kHz"
     r"|Hz|GB|MB|TB|KB|m²|km²|mph|fps|lb|lbs|oz|ft|mi|m|g|L|W|V|million|billion|trillion|percent"
     r"|[ap]\.?m\.?|AM|PM|o'clock)(?![A-Za-z])"
     r"|[百千萬億兆万]*(?:公里|公尺|公分|公斤|公克|公升|毫升|毫克|分鐘|小時|世紀|キロ|メートル|パーセント|美元"
@@ -139,11 +160,18 @@ _GLUED = re.compile(
     r"|(?P<date>\b(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?)\ (?=\d))"
     r"|(?P<money>(?:NT|US|HK)?[$€£¥]\ ?(?=\d))"
-    r"|(?P<particle>(?<=[A-Za-z0-9])\ [的了嗎呢吧])"
+    r"|(?P<particle>(?<=[A-Za-z0-9%℃])\ (?:[的了嗎呢吧時]|以[上下內外]|左右))"
+    rf"|(?P<count>(?<![\w.,:：–~～-])\d[\d.,]*\ (?=[{HAN}]))"
+    r"|(?P<leaning>(?<=[在有以由從到第近達於約為])\ (?=[A-Za-z0-9]))"
+    r"|(?P<sign>(?<=[\d⁰¹²³⁴-⁹])(?:\ [×±:：~–]\ |[：∶])(?=\d))"
+    r"|(?P<initial>\b[A-Z]\.\ (?=[A-Z]))"
+    r"|(?P<name>[「『《〈][^「」『』《》〈〉，。！？：；\s]{1,8}[」』》〉])"
     r"|(?P<aside>(?<=\w)[（(][^（()）]{1,7}[)）])"
 )
 """What stays on the line of what stands before it: a unit, the name after a title, the day of a
-month, a short bracket. A break inside the match, or before a measure or a bracket, is none."""
+month, a short bracket or name, both sides of a score. A break inside the match is none, nor one
+before a measure, a bracket, or what leans."""
+_LEANING_LEFT = ("measure", "aside", "particle")
 _JOINT = re.compile(r"(?<![:/])[/\-_?&=#]+(?=\w)")
 """Where a word that is too long for a line, such as a web address, is broken first."""
 _CHUNK = re.compile(r"\S+")
@@ -151,6 +179,7 @@ _MARKS = "、，。．！？；：…」』）》”"
 _STRAIGHT = re.compile("[\"']")  # opens or closes: no telling which
 _LATIN_WORD = re.compile(f"(?<=[{HAN}{KANA}])[A-Za-z]{{5,}}")
 """In a text of ours a line may break before it, whatever the models say."""
+_LONE_KANJI = re.compile(f"[{HAN}]{{2}}$")
 _AFTER_MARK = re.compile(f"[{_MARKS}]+")
 
 
@@ -186,8 +215,9 @@ def phrases(text: str, language: Language) -> list[tuple[int, int]]:
 def _joined(text: str) -> Iterator[int]:
     """Yield the places that no line may break at, since what stands on both sides is one thing."""
     for match in _GLUED.finditer(text):
-        leans = match.lastgroup in ("measure", "aside", "particle")
-        yield from range(match.start() + (not leans), match.end() + (not leans))
+        leans = match.lastgroup in _LEANING_LEFT
+        last = match.end() - (match.lastgroup == "name")
+        yield from range(match.start() + (not leans), last + (not leans))
 
 
 def _within_words(chunk: str, places: set[int]) -> set[int]:
@@ -221,7 +251,9 @@ def _inside(chunk: str, offset: int, language: Language) -> list[int]:
         bare = after.rstrip(_MARKS)
         leans = before in _TO_THE_RIGHT[language] or bare in _TO_THE_LEFT[language]
         leans = leans or (len(bare) == 1 < len(after) and before[-1] not in _MARKS)  # 下次見！
-        if not (leans and columns_of(chunk[at - 1]) == 2 and len(before) + len(after) <= 7):
+        leans = leans or (language == "ja" and bool(_LONE_KANJI.match(before + after[0])))
+        most = 12 if bare in _TO_THE_LEFT[language] and bare != "と" else 7  # 「…」と言う
+        if not (leans and columns_of(chunk[at - 1]) == 2 and len(before) + len(after) <= most):
             kept.append(at)
     return [offset + at for at in kept[1:]]
 

@@ -22,7 +22,7 @@ from app.media import music as beds
 from app.media.styles import Mood
 from app.media.tracks import RATE
 
-VERSION = f"2.{beds.VERSION}"
+VERSION = f"3.{beds.VERSION}"
 """Part of the inputs of every mix: raise it when the same sounds are mixed differently."""
 
 TARGET = -14.0
@@ -133,11 +133,15 @@ def measure(path: Path, *, report: Report | None = None, seconds: float | None =
     """
     sound = graph.input(str(path.absolute()), protocol_whitelist="file").audio
     meter = sound.filter("ebur128", peak="true", framelog="verbose").output("-", format="null")
-    return _summary(ffmpeg.run(meter.get_args(), report=report, duration=seconds))
+    return loudness(ffmpeg.run(meter.get_args(), report=report, duration=seconds))
 
 
-def _summary(log: str) -> Loudness:
-    """Read the figures that the ebur128 filter prints when it ends."""
+def loudness(log: str) -> Loudness:
+    """Read the figures that the ebur128 filter prints when it ends.
+
+    Raises:
+        MediaError: `loudness_unknown` where it did not.
+    """
     _, _, text = log.rpartition("Summary:")
 
     def figure(pattern: str) -> float:
@@ -180,6 +184,7 @@ class _Mix:
         self._done = 0.0
         self._used: set[Path] = set()
         self._lift = 0.0
+        self._quiet: float | None = None
 
     def make(
         self,
@@ -190,6 +195,8 @@ class _Mix:
         spoken = tracks.place(voice, self._total, self._file("voice.wav"), self._part(0, 0.05))
         depth = UNDER_SPEECH - IN_PAUSES
         tracks.duck(spoken.intervals, self._total, depth, self._file("duck.wav"))
+        if spoken.intervals:
+            self._quiet = self._seconds - spoken.intervals[-1][1] / RATE
         levels = _Levels()
         if spoken.level > _INAUDIBLE:
             self._lift = min(_SPOKEN_LEVEL - spoken.level, 40.0)
@@ -256,14 +263,14 @@ class _Mix:
     def _level(self, sound: Any, start: float, stop: float) -> float:
         """Return the integrated loudness of a node of the graph (its peaks would cost as much)."""
         meter = sound.filter("ebur128", framelog="verbose").output("-", format="null")
-        return _summary(self._run(meter, start, stop)).integrated
+        return loudness(self._run(meter, start, stop)).integrated
 
     def _music(self, music: Path | Literal["auto"], seed: int, report: Report) -> None:
         """Write `music.wav`, as long as the video."""
         ready = self._file("music.wav")
         if music == "auto":
             self._ends = True
-            beds.bed(ready, self._seconds, seed, mood=self._mood, report=report)
+            beds.bed(ready, self._seconds, seed, mood=self._mood, quiet=self._quiet, report=report)
             return
         decoded = self._file("decoded.wav")
         _decode(Path(music), self._seconds, decoded, report)
@@ -288,11 +295,13 @@ class _Mix:
         if not alone:
             curve = self._input("duck.wav").filter("aresample", RATE)
             sound = graph.filter([sound, curve.filter("aformat", **_STEREO)], "amultiply")
-        fall = min(3.0, self._seconds / 3)
+        fall = min(beds.fall(self._quiet), self._seconds / 2)
         sound = sound.filter("afade", type="in", duration=min(0.4, fall))
         if self._ends:  # with a last chord; a second fade would end it before the film
             return sound
-        return sound.filter("afade", type="out", start_time=self._seconds - fall, duration=fall)
+        return sound.filter(
+            "afade", type="out", start_time=self._seconds - fall, duration=fall, curve="qsin"
+        )
 
     def _parts(self, levels: _Levels, aim: float) -> list[Any]:
         """Return voice, music and room tone, each as loud as it shall be."""
@@ -323,7 +332,7 @@ class _Mix:
         out = out.filter("ebur128", framelog="verbose")
         file = str(self._file("master.wav").absolute())
         log = self._run(out.output(file, acodec="pcm_s16le"), 0.35, 0.65)
-        return _summary(log).integrated
+        return loudness(log).integrated
 
     def _encode(self, gain: float) -> None:
         sound = self._input("master.wav").filter("volume", f"{gain:.3f}dB")

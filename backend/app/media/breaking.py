@@ -37,6 +37,7 @@ _LEANS = 0.4
 _LINKS = -0.15
 _LONE = 0.2
 _FIGURE = 0.6
+_NAME = 0.2
 
 # What a line costs among others.
 _UNEVEN = 0.8
@@ -96,6 +97,9 @@ _LINKING_EN = frozenset(
     ]
 )
 """English words that begin a line well."""
+_FIRM_EN = frozenset(["a", "an", "every", "her", "his", "its", "my", "our", "the", "their", "your"])
+"""What leans on its noun more than other small words do on what follows."""
+_FIRMLY = 1.4
 _LEANING_ZH = (
     *"不在把被向從到用由比對和與跟及或給讓使將為是有這那每各很最更太也都就還才再又會能要可以於而但並請已正",
     *[
@@ -121,6 +125,7 @@ _LEANING_ZH = (
     ],
 )
 """What a line of Chinese does not end with."""
+_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d$")
 _COUNTED_ZH = re.compile(
     "[一二兩三四五六七八九十百千萬幾每這那]"
     "[個片座隻條張本杯盞位顆朵根匙滴種件間棟艘群段層道場次份把塊棵頭匹輛架支枝幅首句篇]$"
@@ -199,6 +204,17 @@ def _in_katakana(before: str, after: str) -> bool:
     return bool(_KATAKANA.match(before[-1]) and _KATAKANA.match(after))
 
 
+def leaning(before: str, after: str, language: Language) -> float:
+    """Return how much worse than between any two phrases a line would break there; 0 after a mark."""
+    part = before.strip()
+    bare = part.rstrip(_BRACKETS)
+    opens = bare != part or after[:1] in written.OPENING
+    if not bare or not after or opens or _after_mark(bare, spaced=before != part) is not None:
+        return 0.0
+    usual = _BETWEEN_PHRASES if written.width(bare[-1] + after[0]) > 2 else _BETWEEN_WORDS
+    return _cost(before, after, language) - usual
+
+
 def _cost(before: str, after: str, language: Language) -> float:
     """Return what it costs to break the line between two parts of a text that are no one word."""
     part = before.strip()
@@ -208,7 +224,7 @@ def _cost(before: str, after: str, language: Language) -> float:
         return marked
     if bare != part or after[0] in written.OPENING:
         return _AFTER_BRACKET
-    if bare[-1].isdigit():
+    if bare[-1].isdigit() and not _goes_on(bare, after):
         return _BETWEEN_PHRASES + _FIGURE
     wide = written.width(bare[-1]) == 2, written.width(after[0]) == 2
     if not any(wide):
@@ -228,9 +244,17 @@ def _after_mark(bare: str, *, spaced: bool) -> float | None:
     return _AFTER_CLAUSE if bare[-1] in _CLAUSE else None
 
 
+def _goes_on(bare: str, after: str) -> bool:
+    """Return True where an English text goes on after a figure that counts nothing there."""
+    first = after.strip().partition(" ")[0].lower()
+    return written.width(after[0]) == 1 and bool(_YEAR.search(bare) or first in _LINKING_EN)
+
+
 def _latin(bare: str, after: str) -> float:
-    leans = bare.rpartition(" ")[2].lower() in written.LEANING
-    return _LEANS * leans + _LINKS * (after.strip().lower() in _LINKING_EN)
+    last, first = bare.rpartition(" ")[2], after.strip().partition(" ")[0]
+    cost = _LEANS * (last.lower() in written.LEANING) + _LINKS * (first.lower() in _LINKING_EN)
+    cost *= _FIRMLY if last.lower() in _FIRM_EN else 1
+    return cost + _NAME * (last[:1].isupper() and (first[:1].isupper() or first[:1].isdigit()))
 
 
 def _japanese(bare: str, after: str, *, to_latin: bool) -> float:

@@ -331,7 +331,7 @@ class Compositor:
         for number in range(segment.frames):
             scene, seen = own.at(number)
             overlay = self._overlay(number / segment.fps)
-            share, light = self._share(number), self._light(number)
+            share, light = way(segment, number), self._light(number)
             if share == 1:
                 before = None  # its canvas is not needed any more
             if held != (held := (seen, overlay, share, light)):
@@ -343,10 +343,6 @@ class Compositor:
         if segment.previous is None or not segment.transition:
             return None
         return _Before(segment.previous, segment.transition_kind, self._size)
-
-    def _share(self, number: int) -> float:
-        """Return how much of the way from the scene before to this one is done."""
-        return _eased(min(1.0, (number + 1) / (self._segment.transition + 1)))
 
     def _light(self, number: int) -> float:
         """Return how much of the fade-out is left."""
@@ -381,6 +377,11 @@ class Compositor:
         if self._caption is None or self._caption[0] != moment:
             self._caption = moment, Overlay(self._painter.raster(cue, time))
         return self._caption[1]
+
+
+def way(segment: Segment, number: int) -> float:
+    """Return how much (0-1) of the way from the scene before is done at frame `number` of a scene."""
+    return _eased(min(1.0, (number + 1) / (segment.transition + 1)))
 
 
 def _eased(share: float) -> float:

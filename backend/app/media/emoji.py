@@ -1,12 +1,15 @@
-"""Emoji in the line: a typeface that takes them from Noto Emoji, and all else from a font of its own.
+"""What a font lacks in the line: emoji, taken from Noto Emoji, and small figures above or below it.
 
 Noto Emoji is drawn in one colour, so an emoji has the ink of the words around it, and its weight.
+The subscript of H₂O and most superscripts are in none of our fonts: they are its figures, smaller.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+import re
+import unicodedata
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +25,14 @@ _WEIGHTS = {"regular": 400, "bold": 700}
 """On the font's axis `wght`, which goes from 300 to 700."""
 _RAISE = 0.035
 """How far above the baseline of the words its own is, in their ems: centred on capitals and Han."""
+
+_ABOVE, _BELOW = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"
+SMALL = frozenset(_ABOVE + _BELOW)
+"""Characters that are drawn as smaller ones of the font, whether it has them or not."""
+_SMALL_RUN = re.compile(f"[{_ABOVE}]+|[{_BELOW}]+")
+_SMALL_SCALE = 0.62
+_SMALL_RISES = (0.34, -0.1)
+"""Of superscripts and subscripts: how far above the baseline of the words, in their ems."""
 
 
 def path() -> Path:
@@ -41,15 +52,24 @@ def _font(size: float, *, bold: bool) -> ImageFont.FreeTypeFont:
 
 
 class _Run(NamedTuple):
-    """A piece of a line in one font; `drop` is how far below the baseline it is set, in pixels."""
+    """A piece of a line in one font; `drop` is how far below the baseline it is set, in pixels.
+
+    Marks alone take their regional form from `company`, a character that is shaped with them and
+    not drawn.
+    """
 
     text: str
-    font: ImageFont.FreeTypeFont | None
-    drop: float
+    font: ImageFont.FreeTypeFont | None = None
+    drop: float = 0.0
+    company: str = ""
+
+    @property
+    def shaped(self) -> str:
+        return self.text + self.company
 
 
 class Face(ImageFont.FreeTypeFont):
-    """A font that draws and measures emoji as well; a line without any costs nothing more.
+    """A font that draws and measures emoji and small figures as well; without any it costs nothing.
 
     Only lines from left to right, in one colour: what this program sets.
     """
@@ -60,30 +80,43 @@ class Face(ImageFont.FreeTypeFont):
         """Return the line's pieces; one without a font is this one's own."""
         if isinstance(text, bytes) or text.isascii():
             return []
-        spans = language.emoji_spans(text)
-        if not spans:
-            return []
+        found = [(span, self._emoji) for span in language.emoji_spans(text)]
+        found += [(match.span(), self._small) for match in _SMALL_RUN.finditer(text)]
         runs: list[_Run] = []
         at = 0
-        for start, end in (*spans, (len(text), len(text))):
+        for (start, end), run in sorted(found, key=lambda one: one[0]):
             if start > at:
-                runs.append(_Run(text[at:start], None, 0))
-            if end > start:
-                font = _font(self.size * _SCALE, bold=self.bold)
-                runs.append(_Run(text[start:end], font, -self.size * _RAISE))
+                runs.append(_own(text[at:start]))
+            runs.append(run(text[start:end]))
             at = end
+        if runs and at < len(text):
+            runs.append(_own(text[at:]))
         return runs
+
+    def _emoji(self, text: str) -> _Run:
+        font = _font(self.size * _SCALE, bold=self.bold)
+        return _Run(text, font, -self.size * _RAISE)
+
+    def _small(self, text: str) -> _Run:
+        rise = _SMALL_RISES[text[0] in _BELOW]
+        plain = unicodedata.normalize("NFKC", text)
+        return _Run(plain, self._smaller, -self.size * rise)
+
+    @cached_property
+    def _smaller(self) -> ImageFont.FreeTypeFont:
+        return self.font_variant(size=self.size * _SMALL_SCALE)
 
     def getlength(self, text: str | bytes, *more: Any, **named: Any) -> float:
         runs = self._runs(text)
         if not runs:
             return super().getlength(text, *more, **named)
-        return sum(
-            run.font.getlength(run.text)
-            if run.font
-            else super(Face, self).getlength(run.text, *more, **named)
-            for run in runs
-        )
+        return sum(self._advance(run, *more, **named) for run in runs)
+
+    def _advance(self, run: _Run, *more: Any, **named: Any) -> float:
+        if run.font:
+            return run.font.getlength(run.text)
+        alone = super().getlength(run.company, *more, **named) if run.company else 0.0
+        return super().getlength(run.shaped, *more, **named) - alone
 
     def getbbox(  # noqa: PLR0917 - Pillow's signature
         self,
@@ -124,19 +157,22 @@ class Face(ImageFont.FreeTypeFont):
         pieces: list[tuple[Image.Image, int, int]] = []
         for run in runs:
             x, y = across, down + run.drop
-            part = (math.modf(x)[0], math.modf(y)[0])
+            part = (x % 1, y % 1)  # below zero Pillow would cut a row off
             if run.font:
                 mask, offset = run.font.getmask2(
                     run.text, "L", None, None, None, stroke_width, "ls", ink, part, *more, **named
                 )
-                across += run.font.getlength(run.text)
             else:
                 mask, offset = super().getmask2(
-                    run.text, "L", *given, "ls", ink, part, *more, **named
+                    run.shaped, "L", *given, "ls", ink, part, *more, **named
                 )
-                across += super().getlength(run.text, "", direction, features, language)
+            wide = self._advance(run, "", direction, features, language)
+            across += wide
             image = Image.Image()._new(mask)  # noqa: SLF001 - no other way from a mask of Pillow's
-            pieces.append((image, int(x) + offset[0], int(y) + offset[1]))
+            if run.company:
+                seen = min(image.width, max(0, round(wide) - offset[0]))
+                image = image.crop((0, 0, seen, image.height))
+            pieces.append((image, math.floor(x) + offset[0], math.floor(y) + offset[1]))
         whole, left, top = _joined(pieces)
         dx, dy = self._anchored(anchor or "la", across - (start or (0.0, 0.0))[0], whole, top)
         return whole.im, (left + dx, top + dy)
@@ -156,6 +192,11 @@ class Face(ImageFont.FreeTypeFont):
             "b": float(-top - whole.height),
         }[anchor[1]]
         return round(dx), round(dy)
+
+
+def _own(text: str) -> _Run:
+    marks = not any(map(str.isalnum, text)) and any(language.width(c) == 2 for c in text)
+    return _Run(text, company="一" if marks else "")
 
 
 def _joined(pieces: list[tuple[Image.Image, int, int]]) -> tuple[Image.Image, int, int]:

@@ -4,7 +4,8 @@ V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobil
 (arXiv:1907.05047); Google's model for faces at short range. It sees 128 pixels at once, so a picture
 is looked at whole, and then in overlapping tiles of half its longer side, where smaller faces are
 found. What looks like a face is looked at again from three distances: a face is one from all of
-them, a cup, a bow window or a microscope's cell from one.
+them, a cup, a bow window or a microscope's cell from one. Where a picture has none of that size, it may have
+people in a landscape, or a large group: tiles of a quarter are looked at, and have to be surer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from PIL import Image
 SIDE = 640
 """Pixels of the longer side at which faces are looked for."""
 LEAST = 0.045
-"""Share of the longer side that a face has at least; a smaller one is a passer-by."""
+"""Share of the longer side that a face has at least where a picture is about faces; a smaller one
+beside it is a passer-by."""
+SMALLEST = 0.022
+"""The same of one that is looked for where there is none of that size."""
+_FINE_SIDE, _FINE_TILES, _FINE_CERTAIN = 1280, 4, 0.8
+"""As `SIDE`, `_TILES` and `_CERTAIN`, for those. Of 24 faces of 0.024 to 0.036, set into landscapes, 22
+reach that mean; of about 410 pictures without a face none does (the nearest, a sudoku in a newspaper: 0.74)."""
 
 _MODEL = Path(__file__).parent / "models" / "face_detection_short_range.tflite"
 _SEES = 128
@@ -121,18 +128,26 @@ class _Face(NamedTuple):
         return self.left + self.side / 2, self.top + self.side / 2
 
 
-def heads(picture: Image.Image) -> tuple[Region, ...]:
+def heads(picture: Image.Image, *, small: bool = False) -> tuple[Region, ...]:
     """Return the heads in `picture` with a little air, the largest first; any mode of Pillow's.
 
     Hair lies above the face, wherever above is for a head that is tilted.
+
+    Args:
+        picture: What is looked at.
+        small: Look for small ones, too, where there are no others; it takes three times as long.
     """
-    pixels = _pixels(picture)
-    return tuple(_head(face, pixels.shape[1], pixels.shape[0]) for face in _found(pixels))
+    pixels = _pixels(picture, SIDE)
+    seen = _found(pixels)
+    if small and not seen:
+        pixels = _pixels(picture, _FINE_SIDE)
+        seen = _found_small(pixels)
+    return tuple(_head(face, pixels.shape[1], pixels.shape[0]) for face in seen)
 
 
 def found(picture: Image.Image) -> tuple[Region, ...]:
     """Return the faces in `picture`, from the brows to the chin, the largest first."""
-    pixels = _pixels(picture)
+    pixels = _pixels(picture, SIDE)
     high, wide = pixels.shape[:2]
     return tuple(
         Region(
@@ -157,9 +172,9 @@ def _head(face: _Face, wide: int, high: int) -> Region:
     )
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
-    """Return the picture as RGB, (rows, columns, 3), at most `SIDE` pixels long."""
-    scale = min(1.0, SIDE / max(picture.size))
+def _pixels(picture: Image.Image, side: int) -> np.ndarray:
+    """Return the picture as RGB, (rows, columns, 3), at most `side` pixels long."""
+    scale = min(1.0, side / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(small.convert("RGB"))
@@ -169,17 +184,32 @@ def _found(pixels: np.ndarray) -> list[_Face]:
     longer = max(pixels.shape[:2])
     if min(pixels.shape[:2]) < LEAST * longer:
         return []
-    seen = [face for tile in _tiles(pixels) for face in _looked(pixels, *tile)]
+    tiles = ((0, 0, pixels.shape[1], pixels.shape[0]), *_tiles(pixels, _TILES))
+    seen = [face for tile in tiles for face in _looked(pixels, *tile)]
     apart = _apart([face for face in seen if face.side >= LEAST * longer])
-    sure = [again for face in apart if (again := _again(pixels, face)) is not None]
+    return _sure(pixels, apart, _CERTAIN)
+
+
+def _found_small(pixels: np.ndarray) -> list[_Face]:
+    """Return the faces from `SMALLEST` on; one a quarter larger than `LEAST` was no face before."""
+    longer = max(pixels.shape[:2])
+    if min(pixels.shape[:2]) < _SEES:
+        return []
+    seen = [face for tile in _tiles(pixels, _FINE_TILES) for face in _looked(pixels, *tile)]
+    apart = _apart([face for face in seen if SMALLEST <= face.side / longer <= 1.25 * LEAST])
+    return _sure(pixels, apart, _FINE_CERTAIN)
+
+
+def _sure(pixels: np.ndarray, faces: list[_Face], certain: float) -> list[_Face]:
+    """Return those that are faces from nearby, the largest first."""
+    sure = [again for face in faces if (again := _again(pixels, face, certain)) is not None]
     return sorted(sure, key=lambda face: (-face.side, face.left, face.top))
 
 
-def _tiles(pixels: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
-    """Yield left, top, width and height of what is looked at: all of the picture, then tiles."""
+def _tiles(pixels: np.ndarray, count: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield left, top, width and height of overlapping tiles, `count` along the longer side."""
     high, wide = pixels.shape[:2]
-    yield 0, 0, wide, high
-    side = max(1, round(max(high, wide) / _TILES))
+    side = max(1, round(max(high, wide) / count))
     for top in _starts(high, side):
         for left in _starts(wide, side):
             yield left, top, min(side, wide), min(side, high)
@@ -192,7 +222,7 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(at) for at in np.linspace(0, length - side, count)]
 
 
-def _again(pixels: np.ndarray, face: _Face) -> _Face | None:
+def _again(pixels: np.ndarray, face: _Face, certain: float) -> _Face | None:
     """Return the face as it is told from nearby; None where it is none."""
     looks: list[_Face] = []
     for distance in _DISTANCES:
@@ -205,7 +235,7 @@ def _again(pixels: np.ndarray, face: _Face) -> _Face | None:
         ]
         if near:
             looks.append(max(near, key=lambda one: one.likely))
-    if sum(one.likely for one in looks) < _CERTAIN * len(_DISTANCES):
+    if sum(one.likely for one in looks) < certain * len(_DISTANCES):
         return None
     best = max(looks, key=lambda one: one.likely)
     return best._replace(likely=face.likely)

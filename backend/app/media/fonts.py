@@ -117,7 +117,8 @@ def missing(text: str, language: Language, family: Family = "sans") -> str:
     """Return the characters of `text` that would show as empty boxes, each once, in order.
 
     Spaces, control characters, joiners and variation selectors draw nothing and never count. Both
-    weights and every region's face cover the same code points; emoji have a font of their own.
+    weights and every region's face cover the same code points; emoji have a font of their own, and
+    small figures above or below the line are made of the usual ones.
     A mark that joins no letter to a character of its own (r̄) counts: the fonts do not place it.
     """
     text = unicodedata.normalize("NFC", text)
@@ -142,7 +143,7 @@ def _uncovered(text: str, coverage: tuple[np.ndarray, np.ndarray], *, marks: boo
         point = ord(character)
         if unicodedata.category(character) in _INVISIBLE:
             continue
-        if point in _SELECTORS or point in _MORE_SELECTORS:
+        if point in _SELECTORS or point in _MORE_SELECTORS or character in emoji.SMALL:
             continue
         group = int(np.searchsorted(starts, point, side="right")) - 1
         if group < 0 or point > ends[group] or character in refused:

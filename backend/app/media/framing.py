@@ -7,8 +7,9 @@
 2. A part of the picture spans the frame's shorter way, its cut edges melting into a blurred ground.
 3. The picture is whole: within the frame, over a blurred ground.
 
-Enough is kept where every head is in every view and leaves room around it, where what is left out holds no more than
-`_allowed` of the interest, and where no pixel is blown up beyond `FILLED_ENLARGEMENT`. Diagrams,
+Enough is kept where every head is in every view and leaves room around it, where each of the few places that stand
+out (`interest.places`) is seen, where what is left out holds no more than `_allowed` of the interest, and where no
+pixel is blown up beyond `FILLED_ENLARGEMENT`. Diagrams,
 pages, screenshots, logos and pictures with a border of one colour are never cropped.
 """
 
@@ -35,8 +36,8 @@ lines, the commonest picture, fill the 1920 of a telephone."""
 MOST_ENLARGEMENT = 4.0
 """The same where the user asks for a crop."""
 
-_LOST = 0.3
-"""Most of the interest that a crop may lose: a quarter of a picture where nothing stands out."""
+_LOST = 0.36
+"""Most of the interest that a crop may lose, where it holds the places that stand out."""
 _LOST_MORE, _SMALL = 0.5, 0.6
 """What a picture loses when it is shown small: this much more may go for each share of the frame
 below `_SMALL` that it would fill if it were whole. A landscape in an upright frame fills 0.32."""
@@ -51,6 +52,12 @@ _REACH = 1.7
 `motion` 1, is as fast as eyes follow at ease."""
 _CORE = 0.5
 """Share of the best view, around its middle, that stays in sight as the view travels."""
+_AROUND = 0.01
+"""Share of the picture by which a place may stand out of what is seen: its edge is a blurred one."""
+_BLURRED = 0.025
+"""Share of the picture around a place: what stands out is its heart."""
+_TOWARDS = 0.045
+"""Share of what is swept, off its middle, by which a view is told on which side to end."""
 _NEARLY = 0.92
 """Share of a picture from which on cutting the rest off gains too little to be worth it."""
 _GROWTH = 1.1
@@ -77,7 +84,8 @@ class Plan:
         clear: Captions would hide what it says: a page, a diagram, a logo.
         box: Where on the canvas `window` is shown, in shares of it.
         spread: How much wider and higher than usual the canvas is, for a view that travels.
-        core: What of the canvas stays in sight though nobody is in it.
+        core: What of the canvas stays in sight beside the heads; of a view that travels, instead of
+            them where there are none.
     """
 
     way: Way
@@ -95,10 +103,20 @@ class Plan:
         if self.way not in ("crop", "part"):
             return None
         heads = tuple(head.seen_from(self.window).placed(self.box) for head in self.people)
+        still = self.spread == (1.0, 1.0)
+        if still and self.core is not None:
+            return faces.union((*heads, self.core))
         return faces.union(heads) or self.core
 
 
-def plan(picture: Image.Image, canvas: tuple[int, int], *, framing: Framing, zone: float) -> Plan:
+def plan(
+    picture: Image.Image,
+    canvas: tuple[int, int],
+    *,
+    framing: Framing,
+    zone: float,
+    motion: float = 1.0,
+) -> Plan:
     """Decide how `picture` is framed.
 
     Args:
@@ -106,6 +124,7 @@ def plan(picture: Image.Image, canvas: tuple[int, int], *, framing: Framing, zon
         canvas: Width and height of what is to be filled.
         framing: What the user asks for.
         zone: Share of the height, from the lower edge, where captions stand.
+        motion: How much of its room a view uses that travels, 0-1.
     """
     if picture.mode == "RGBA":
         return Plan("solid", WHOLE, (), clear=True)
@@ -117,11 +136,11 @@ def plan(picture: Image.Image, canvas: tuple[int, int], *, framing: Framing, zon
     whole = Plan("solid" if plain else "blur", WHOLE, (), made_of.border, clear=plain)
     if framing == "auto" and plain:
         return whole
-    return _filled(picture, canvas, asked=framing == "crop", zone=zone) or whole
+    return _filled(picture, canvas, framing == "crop", zone, motion) or whole
 
 
 def _filled(
-    picture: Image.Image, canvas: tuple[int, int], *, asked: bool, zone: float
+    picture: Image.Image, canvas: tuple[int, int], asked: bool, zone: float, motion: float
 ) -> Plan | None:
     """Return the plan that fills most of the canvas, or None where all would lose too much."""
     across, down = canvas[0] / picture.width, canvas[1] / picture.height
@@ -130,19 +149,40 @@ def _filled(
     scale = max(across, down) / (MOST_ENLARGEMENT if asked else FILLED_ENLARGEMENT)
     if share * scale >= _NEARLY or (asked and scale > 1):
         return None
-    people = faces.heads(picture)
+    people = faces.heads(picture, small=True)
     drawing = interest.measured(picture, people)
+    reach = 1.0 if share > _STANDS else 1 + (_REACH - 1) * motion
+    subject = _Subject(drawing, people, _places(drawing, people, share, upright=slope < 1), zone)
     for extent in _extents(share, scale):
-        view = _window(drawing, people, extent if slope < 1 else 1 / extent, zone)
+        fills = extent == share
+        view = _window(subject, extent if slope < 1 else 1 / extent, reach if fills else 1.0)
         if view is None or (share <= _STANDS and not asked and _crowded(view, people)):
             continue  # it cut a head, or showed little else
-        swept = _swept(view, share) if extent == share else view
-        fills = extent == share
+        swept = _swept(view, subject.places, reach) if fills else view
+        if share <= _STANDS and not asked and not subject.seen_in(swept):
+            continue
         if asked or 1 - interest.share(drawing, swept) <= _allowed(share, fills=fills):
             if fills:
-                return _travelling(view, swept, people)
-            return _partly(view, people, extent / share, upright=slope < 1)
+                return _travelling(view, swept, subject)
+            return _partly(view, subject, extent / share, upright=slope < 1)
     return None
+
+
+def _places(
+    drawing: np.ndarray, people: tuple[Region, ...], share: float, *, upright: bool
+) -> tuple[Region, ...]:
+    """Return the places to be seen: no heads, and each fits into a view of a filled frame."""
+    return tuple(
+        Region(
+            max(0.0, place.left - _BLURRED),
+            max(0.0, place.top - _BLURRED),
+            min(1.0, place.right + _BLURRED),
+            min(1.0, place.bottom + _BLURRED),
+        )
+        for place in interest.places(drawing)
+        if (place.width if upright else place.height) <= share
+        and not any(place.meets(head) for head in people)
+    )
 
 
 def _extents(share: float, scale: float) -> Iterator[float]:
@@ -175,22 +215,29 @@ def _allowed(share: float, *, fills: bool) -> float:
     return _LOST + (more if fills else more / 2)
 
 
-def _swept(view: Region, share: float) -> Region:
-    """Return what a view sees as it travels across the picture; the view, where it stands."""
-    if share > _STANDS:
+def _swept(view: Region, places: tuple[Region, ...], reach: float) -> Region:
+    """Return what is seen as a view travels, at most `reach` views: the places, and around the view."""
+    if reach <= 1:
         return view
-    reach = min(1.0, share * _REACH)
-    if view.width < view.height:
-        left = min(max(0.0, (view.left + view.right - reach) / 2), 1 - reach)
-        return Region(left, 0.0, left + reach, 1.0)
-    top = min(max(0.0, (view.top + view.bottom - reach) / 2), 1 - reach)
-    return Region(0.0, top, 1.0, top + reach)
+    upright = view.width < view.height
+    near, far = (view.left, view.right) if upright else (view.top, view.bottom)
+    length = min(1.0, reach * (far - near))
+    first, last = near, far
+    for place in places:
+        sides = (place.left, place.right) if upright else (place.top, place.bottom)
+        if max(last, sides[1]) - min(first, sides[0]) <= length:
+            first, last = min(first, sides[0]), max(last, sides[1])
+    start = min(max(0.0, (first + last - length) / 2), 1 - length)
+    if upright:
+        return Region(start, 0.0, start + length, 1.0)
+    return Region(0.0, start, 1.0, start + length)
 
 
-def _travelling(view: Region, swept: Region, people: tuple[Region, ...]) -> Plan:
+def _travelling(view: Region, swept: Region, subject: _Subject) -> Plan:
     """Return the plan of a filled canvas: as wide or as high as what is swept."""
+    people, places = subject.people, subject.places
     if swept == view:
-        return Plan("crop", view, people)
+        return Plan("crop", view, people, core=_seen(places, view))
     spread = (swept.width / view.width, swept.height / view.height)
     wide, high = (_CORE if times > 1 else 1.0 for times in spread)
     core = Region(
@@ -199,7 +246,13 @@ def _travelling(view: Region, swept: Region, people: tuple[Region, ...]) -> Plan
         view.right - view.width * (1 - wide) / 2,
         view.bottom - view.height * (1 - high) / 2,
     )
-    sight = core.seen_from(swept)
+    if subject.seen_in(view):
+        core = faces.union((core, *places)) or core
+        sight = core.seen_from(swept)
+    else:
+        across = spread[0] > 1
+        last = places[0] if across else min(places, key=lambda place: place.top)
+        sight = _towards(last.seen_from(swept))  # what stands is looked at last at its head
     if spread[0] > 1:  # up and down all is in sight anyway
         sight = Region(sight.left, 0.5, sight.right, 0.5)
     else:
@@ -207,36 +260,71 @@ def _travelling(view: Region, swept: Region, people: tuple[Region, ...]) -> Plan
     return Plan("crop", swept, people, spread=spread, core=sight)
 
 
-def _partly(view: Region, people: tuple[Region, ...], larger: float, *, upright: bool) -> Plan:
+def _towards(place: Region) -> Region:
+    """Return a point that every pose of a view sees, on the side of the place where it is to end."""
+    middles = (place.left + place.right) / 2, (place.top + place.bottom) / 2
+    across, down = (0.5 + (_TOWARDS if middle > 0.5 else -_TOWARDS) for middle in middles)
+    return Region(across, down, across, down)
+
+
+def _seen(places: tuple[Region, ...], view: Region) -> Region | None:
+    """Return what holds those of the places that lie in a view, in shares of it."""
+    return faces.union(
+        tuple(place.seen_from(view) for place in places if place.within(view, _AROUND))
+    )
+
+
+def _partly(view: Region, subject: _Subject, larger: float, *, upright: bool) -> Plan:
     """Return the plan of a part that spans the canvas one way and `1 / larger` of it the other."""
     free = 1 - 1 / larger
     if upright:
         box = Region(0.0, _ABOVE * free, 1.0, _ABOVE * free + 1 / larger)
     else:
         box = Region(free / 2, 0.0, 1 - free / 2, 1.0)
-    return Plan("part", view, people, box=box)
+    core = _seen(subject.places, view)
+    return Plan("part", view, subject.people, box=box, core=core.placed(box) if core else None)
 
 
-def _window(
-    drawing: np.ndarray, people: tuple[Region, ...], slope: float, zone: float
-) -> Region | None:
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """What a picture is about.
+
+    Attributes:
+        drawing: As `interest.measured` returns it.
+        people: Heads, which have to be in every view.
+        places: What else stands out, the strongest first.
+        zone: As in `plan`.
+    """
+
+    drawing: np.ndarray
+    people: tuple[Region, ...]
+    places: tuple[Region, ...]
+    zone: float
+
+    def seen_in(self, view: Region) -> bool:
+        """Tell whether all places lie in a view."""
+        return all(place.within(view, _AROUND) for place in self.places)
+
+
+def _window(subject: _Subject, slope: float, reach: float) -> Region | None:
     """Return the window, as large as fits, with most of the interest; None if it cut a head.
 
     Args:
-        drawing: As `interest.measured` returns it.
-        people: Heads that have to be within.
+        subject: What the picture is about.
         slope: Aspect of the window over that of the picture.
-        zone: As in `plan`.
+        reach: How many windows a view sees that travels from there.
     """
-    group = faces.union(people)
-    best: tuple[float, Region] | None = None
+    group = faces.union(subject.people)
+    best: tuple[int, float, Region] | None = None
     for region in _windows(slope):
         if group is not None and not group.within(region):
             continue
-        worth = _worth(drawing, region, people, zone)
-        if best is None or worth > best[0] + 1e-9:
-            best = worth, region
-    return best[1] if best else None
+        swept = _swept(region, subject.places, reach)
+        seen = sum(place.within(swept, _AROUND) for place in subject.places)
+        worth = _worth(subject.drawing, region, subject.people, subject.zone)
+        if best is None or (seen, worth) > (best[0], best[1] + 1e-9):
+            best = seen, worth, region
+    return best[2] if best else None
 
 
 def _windows(slope: float) -> Iterator[Region]:

@@ -19,10 +19,15 @@ from app.media.moods import MOODS, Chord, Section
 from app.media.styles import Mood
 from app.media.tones import RATE, Sound
 
-VERSION = "2"
+VERSION = "3"
 """Part of the inputs of everything made with a bed: raise it when beds sound different."""
 
 Report = Callable[[float], None]
+
+_FALL, _SHORTEST_FALL = 3.5, 1.0
+"""Seconds over which music fades at the end of a video, at most and at least."""
+_BEFORE = 0.3
+"""Seconds before the last word's end at which it begins to: music is all that is heard from there on."""
 
 _TAIL = 6 * RATE
 """Samples a note may sound on after the bar it starts in."""
@@ -43,6 +48,7 @@ def bed(
     seed: int,
     *,
     mood: Mood = "calm",
+    quiet: float | None = None,
     report: Report | None = None,
 ) -> None:
     """Write a bed of `seconds` to `target`: 48 kHz stereo 16-bit WAV.
@@ -55,21 +61,25 @@ def bed(
         seconds: Duration; above zero.
         seed: Chooses key, tempo, progressions, instrument and patterns.
         mood: What they are chosen from.
+        quiet: Seconds at the end in which nobody speaks any more: its last chord is struck as they
+            begin. None gives it two bars.
         report: Called with the fraction done after each bar; may raise to stop.
     """
     done = 0
     with tracks.writing(target, channels=2) as file:
-        for block in blocks(seconds, seed, mood):
+        for block in blocks(seconds, seed, mood, quiet):
             tracks.write(file, block)
             done += len(block)
             if report is not None:
                 report(done / (seconds * RATE))
 
 
-def blocks(seconds: float, seed: int, mood: Mood = "calm") -> Iterator[Sound]:
+def blocks(
+    seconds: float, seed: int, mood: Mood = "calm", quiet: float | None = None
+) -> Iterator[Sound]:
     """Yield the bed bar by bar as (samples, 2) float32 in -1..1, in all `seconds` long."""
     total = round(seconds * RATE)
-    piece = _Piece(seconds, seed, mood)
+    piece = _Piece(seconds, seed, mood, quiet)
     level = np.float32(MOODS[mood].level)
     pending = np.zeros((0, 2), np.float32)
     for bar in range(piece.bars + 1):
@@ -80,23 +90,38 @@ def blocks(seconds: float, seed: int, mood: Mood = "calm") -> Iterator[Sound]:
         piece.play(canvas, bar, stop - start)
         out = np.tanh(canvas[: stop - start] * level)
         pending = canvas[stop - start :]
-        yield out * _ending(start, stop, total)
+        yield out * _ending(start, stop, total, quiet)
 
 
-def _ending(start: int, stop: int, total: int) -> Sound:
+def fall(quiet: float | None) -> float:
+    """Return over how many seconds music fades at its end.
+
+    Args:
+        quiet: Seconds at the end in which nobody speaks any more; None where nobody spoke at all.
+    """
+    if quiet is None:
+        return _FALL
+    return min(_FALL, max(_SHORTEST_FALL, quiet + _BEFORE))
+
+
+def _ending(start: int, stop: int, total: int, quiet: float | None) -> Sound:
     """Return the master's gain for samples `start` to `stop`: a short rise, a long fall."""
     rise = min(round(0.02 * RATE), total // 4)
-    fall = min(round(3.5 * RATE), total // 2)
+    last = min(round(fall(quiet) * RATE), total // 2)
     clock = np.arange(start, stop, dtype=np.float32)
-    left = np.clip((total - 1 - clock) / max(1, fall), 0, 1)
-    gain = np.clip(clock / max(1, rise), 0, 1) * np.sin(left * (math.pi / 2)) ** 2
+    left = np.clip((total - 1 - clock) / max(1, last), 0, 1)
+    # where it follows a voice, it is to be heard for most of its way
+    steep = 2 if quiet is None else 1
+    gain = np.clip(clock / max(1, rise), 0, 1) * np.sin(left * (math.pi / 2)) ** steep
     return np.asarray(gain, np.float32)[:, None]
 
 
 class _Piece:
     """One composition: its choices, and how a bar of it sounds."""
 
-    def __init__(self, seconds: float, seed: int, mood: Mood = "calm") -> None:
+    def __init__(
+        self, seconds: float, seed: int, mood: Mood = "calm", quiet: float | None = None
+    ) -> None:
         self._mood = MOODS[mood]
         self._seed = abs(seed)
         rng = np.random.default_rng([self._seed, 1])
@@ -112,7 +137,8 @@ class _Piece:
         self._beats = bool(rng.random() < self._mood.beats)
         bar = 4 * 60 / tempo
         self._bar = bar
-        closing = min(seconds, 1.9 * bar)
+        last = 1.9 * bar if quiet is None else min(1.9 * bar, max(_SHORTEST_FALL, quiet))
+        closing = min(seconds, last)
         self.bars = round((seconds - closing) / bar)
         if self.bars:
             # The tempo gives way by a few percent, so that the last chord falls where it should.

@@ -23,7 +23,7 @@ from app.media.framing import Plan
 from app.media.styles import Style
 from app.models import Framing
 
-VERSION = "3"
+VERSION = "4"
 """Raised when the same inputs give another picture."""
 
 OVERSCAN = 1.2
@@ -35,6 +35,22 @@ MAX_JPEG_PIXELS = 600_000_000
 """A baseline JPEG is decoded at an eighth of its size, row by row, so it may be larger."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 _SUPPORTED = "Use a JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF."
+_FOREIGN = (
+    (4, b"ftyphei", "a HEIC picture, as telephones take them"),
+    (4, b"ftypmif1", "a HEIF picture, as telephones take them"),
+    (4, b"ftypmsf1", "a HEIF picture, as telephones take them"),
+    (4, b"ftyp", "a film"),
+    (0, b"\x1aE\xdf\xa3", "a film"),
+    (0, b"%PDF-", "a PDF"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"JXL ", "a JPEG XL picture"),
+    (0, b"\x1f\x8b", "a compressed file, such as SVGZ"),
+    (0, b"PK\x03\x04", "an archive"),
+    (0, b"<!DOCTYPE html", "a web page"),
+    (0, b"<html", "a web page"),
+)
+"""Offset, bytes and name of what is often given for a picture and can't be read."""
 _ORIENTATION = 0x0112
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -105,7 +121,9 @@ def prepare(
     """
     whole = canvas(size)
     picture = _decode(path, max(whole))
-    plan = plans.plan(picture, whole, framing=framing, zone=places.zone(size, style))
+    plan = plans.plan(
+        picture, whole, framing=framing, zone=places.zone(size, style), motion=style.motion
+    )
     if plan.way == "crop":
         still = cropped(picture, plan.window, _spread(whole, plan))
     elif plan.way == "part":
@@ -125,7 +143,7 @@ def _spread(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
 
 
 def _boxed(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
-    return round(plan.box.width * size[0]), round(plan.box.height * size[1])
+    return max(1, round(plan.box.width * size[0])), max(1, round(plan.box.height * size[1]))
 
 
 def opened(path: Path, side: int, background: tuple[int, int, int]) -> Image.Image:
@@ -214,7 +232,7 @@ def _check_file(path: Path) -> None:
         )
     try:
         with path.open("rb") as file:
-            head = file.read(1024)
+            head = file.read(4096)
     except OSError as error:
         raise _unreadable(path, error) from None
     if not head:
@@ -345,9 +363,27 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    if (kind := _foreign(path)) is not None:
+        return InputError(
+            "picture_unreadable",
+            f"{path.name!r} is {kind}; that can't be shown.",
+            f"Export it as a JPEG or PNG. {_SUPPORTED}",
+        )
     why = "" if isinstance(error, UnidentifiedImageError) else f" ({type(error).__name__})"
     return InputError(
         "picture_unreadable",
         f"{path.name!r} is no picture that can be read, or it is damaged{why}.",
         f"{_SUPPORTED} If it looks right elsewhere, open it there and save it again.",
     )
+
+
+def _foreign(path: Path) -> str | None:
+    """Return what a file is that is no picture of ours, as far as its first bytes tell."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64).lstrip()
+    except OSError:
+        return None
+    if head[4:11] == b"ftypavi":
+        return None  # an AVIF, only damaged
+    return next((name for at, mark, name in _FOREIGN if head[at : at + len(mark)] == mark), None)

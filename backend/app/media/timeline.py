@@ -37,6 +37,9 @@ SILENT = 3.0
 
 TRAVEL_SECONDS = 8.0
 """A scene this long uses the whole way of its motion; a shorter one starts nearer its end."""
+SWEEP_SECONDS = 5.0
+"""The same of a view that travels: 0.13 of a frame a second at most, below the seventh that films
+keep to for a pan; what it passes on its way is seen in a scene of a few seconds, too."""
 BRAKING_SECONDS = 1.2
 SETTLING_SECONDS = 0.8
 """A card comes to rest while it appears, and then stands still: its text must be crisp."""
@@ -337,7 +340,7 @@ def moved(
         sha256: Of the canvas file, hexadecimal.
         frames: Of the scene.
         fps: Frames per second.
-        amount: How much of the room to use, 0-1.
+        amount: How much of the room to use, 0-1; a longer canvas has the room it needs.
         keep: What of the canvas stays in sight all the way, in shares of it.
         spread: How much wider and higher than usual the canvas is; the view travels that way.
     """
@@ -347,9 +350,9 @@ def moved(
         return Motion(start, Pose(NATIVE), settling, settling)
     digest = bytes.fromhex(sha256[:8])
     still = spread == (1.0, 1.0)
-    way = _way(digest, amount) if still else _travelled(digest, amount, spread, keep)
+    way = _way(digest, amount) if still else _travelled(digest, spread, keep)
     far, end = (_keeping(pose, keep, spread) for pose in way)
-    share = min(1.0, frames / (TRAVEL_SECONDS * fps))
+    share = min(1.0, frames / ((TRAVEL_SECONDS if still else SWEEP_SECONDS) * fps))
     start = Pose(
         end.zoom + share * (far.zoom - end.zoom),
         end.x + share * (far.x - end.x),
@@ -382,7 +385,7 @@ def _posed(zoom: float, aside: float, upward: float) -> Pose:
 
 
 def _travelled(
-    digest: bytes, amount: float, spread: tuple[float, float], keep: Region | None
+    digest: bytes, spread: tuple[float, float], keep: Region | None
 ) -> tuple[Pose, Pose]:
     """Return the poses between which a view travels across a long canvas, ending near `keep`."""
     zoom = spread[0] * PASSING
@@ -391,7 +394,7 @@ def _travelled(
     middles = ((keep.left + keep.right) / 2, (keep.top + keep.bottom) / 2) if keep else (0.5, 0.5)
     aside = middles[long] - 0.5
     forward = aside > 0 if abs(aside) > _MIDDLE else bool(digest[1] & 1)
-    reach = amount * rooms[long] * (1 if forward else -1)
+    reach = rooms[long] * (1 if forward else -1)
     ends = (
         Pose(zoom, *((0.5 + at, 0.5) if long == 0 else (0.5, 0.5 + at))) for at in (-reach, reach)
     )

@@ -25,6 +25,9 @@ _PAD_CEILING = 5_000.0
 _PAD_BINS = round(_PAD_CEILING / RATE * _PERIOD) + 200
 _SPREAD = 2 ** (4.5 / 1200) - 1
 """Half the width of a pad's partial, in parts of its frequency: the detuning of an ensemble."""
+_MIDDLE = 1.25
+"""By how much a pad's middle is louder than its sides: sides that have nothing in common lose 3 dB where
+one loudspeaker plays both, and by chance more; with this they lose 2."""
 _NOTE = round(2.4 * RATE)
 _HALL = round(1.9 * RATE)
 _CEILING = 9_000.0
@@ -112,6 +115,7 @@ class Band:
             # A note has the same phases in all chords: held over, it sounds on without a seam.
             rng = np.random.default_rng([self._seed, 1, note])
             spectrum += _ensemble(rng, frequency(note), cut)
+        spectrum += (_MIDDLE - 1) / 2 * (spectrum + spectrum[::-1])
         loop = np.fft.irfft(spectrum, _PERIOD).T
         return np.ascontiguousarray(loop * np.float32(level / loop.std()), np.float32)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.project.folder import Project, style_file
 from app.project.hold import EDIT, WORK
-from app.project.listing import ACTIVE, active, check_id, ids, last_id
+from app.project.listing import ACTIVE, active, check_id, ids, last_id, note_id
 from app.project.owner import Owner
 from app.project.state import (
     PREVIOUS,
@@ -43,6 +43,7 @@ __all__ = [
     "check_id",
     "ids",
     "last_id",
+    "note_id",
     "now",
     "style_file",
 ]

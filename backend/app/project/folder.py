@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from app import disk, settings
-from app.errors import NotFoundError, StateError
+from app.errors import StateError
 from app.models import FEEDS, Artifact, ProjectSpec, Stage
 from app.project import owner
-from app.project.hold import EDIT, STATE_LOCK
-from app.project.listing import ACTIVE, LAST_ID, check_id, ids, last_id
+from app.project.hold import EDIT, STATE_LOCK, not_found
+from app.project.listing import ACTIVE, check_id, ids, last_id, note_id
 from app.project.state import (
     PREVIOUS,
     STATE,
@@ -30,6 +30,9 @@ from app.project.store import Outdated, Store
 NEW_LOCK = ".new.lock"
 RUN = "run"
 CANCELLED = "cancelled"
+
+SENT_TRIES = 50
+"""Fiftieths of a second that a sender waits to say so: at worst the watchdog sends once more."""
 
 Build = Callable[..., None]
 """Gets a temporary path for each artifact asked for, and writes each."""
@@ -107,7 +110,10 @@ class Project(Store):
                 target.mkdir()
             except FileExistsError:
                 continue
-            disk.write_atomic(projects / LAST_ID, f"{number}\n".encode())
+            if last_id(projects) >= number:  # given, and removed, since we chose it
+                target.rmdir()
+                continue
+            note_id(projects, number)
             disk.rename(self.folder, target)
             disk.fsync(projects)
             self.folder, self.id = target, number
@@ -123,27 +129,35 @@ class Project(Store):
         """
         number = check_id(project_id, "project")
         folder = projects / str(number)
-        if not (folder / STATE).exists() and not (folder / PREVIOUS).exists():
-            if (folder / "source").is_dir():
-                raise StateError(
-                    "state_missing",
-                    f"{folder / STATE} is missing, and so is its previous generation.",
-                    "Restore either from a backup; the project is left as it is.",
-                )
-            raise NotFoundError(
-                "project_not_found",
-                f"There is no project {number}.",
-                "See `reelchain ls` for those there are.",
+        if _has_state(folder):
+            return cls(folder, number)
+        if not (folder / "source").is_dir():
+            raise not_found(number)
+        if not _has_state(folder):  # asked again: it may have come into being between the two
+            raise StateError(
+                "state_missing",
+                f"{folder / STATE} is missing, and so is its previous generation.",
+                "Restore either from a backup; the project is left as it is.",
             )
         return cls(folder, number)
 
     def remove(self) -> None:
-        """Delete the folder; its number is not used again."""
-        gone = disk.temporary(self.folder)
-        disk.unlink(self.folder.parent / ACTIVE / str(self.id))
-        disk.rename(self.folder, gone)
-        disk.fsync(gone.parent)
-        disk.remove(gone)
+        """Delete the folder; its number is not used again.
+
+        Raises:
+            Outdated: A run has begun.
+            NotFoundError: `project_not_found`: another one was quicker.
+        """
+        projects, gone = self.folder.parent, disk.temporary(self.folder)
+        # as creators do: who sweeps what is half made waits until nobody is at it
+        with disk.lock(projects / NEW_LOCK, shared=True):
+            with self.holding(STATE_LOCK):  # runs begin and are cancelled under it
+                if self._read()[0].run.on_its_way:
+                    raise Outdated
+                disk.unlink(projects / ACTIVE / str(self.id))
+                disk.rename(self.folder, gone)
+                disk.fsync(projects)
+            disk.remove(gone)
 
     # -- runs ---------------------------------------------------------------------------------
 
@@ -215,25 +229,25 @@ class Project(Store):
         Returns:
             False if there was nothing to cancel.
         """
-        with self.transaction() as state:
-            open_end = even_idle and state.status in ("pending", "waiting")
-            if not (state.run.on_its_way or open_end):
-                return False
-            state.status, state.run.ended, state.run.due = "cancelled", True, None
-            _nobody_is_at_it(state)
-        # after the state, which is the truth; the owner reads this small file four times a second
-        self._tell_owner_of_cancel(state.run.number)
-        if self.active():
-            self.touch()
-        self.log("cancelled", run=state.run.number)
+        # all of it under the state's lock: whoever begins to work here sweeps unfinished files, and
+        # whoever begins a run or removes the project does so before or after
+        with self.holding(STATE_LOCK):
+            with self._changing() as state:
+                open_end = even_idle and state.status in ("pending", "waiting")
+                if not (state.run.on_its_way or open_end):
+                    return False
+                state.status, state.run.ended, state.run.due = "cancelled", True, None
+                _nobody_is_at_it(state)
+            self._tell_owner_of_cancel(state.run.number)
+            if self.active():
+                self.touch()
+            self.log("cancelled", run=state.run.number)
         return True
 
     def _tell_owner_of_cancel(self, run: int) -> None:
-        # under the state's lock: whoever begins to work here sweeps unfinished files, and a run
-        # that was begun meanwhile has its own number there
-        with disk.lock(self.folder / STATE_LOCK):
-            if self._run_file() <= run:
-                disk.write_atomic(self.folder / RUN, f"{run} {CANCELLED}\n".encode())
+        # after the state, which is the truth; the owner reads this small file four times a second
+        if self._run_file() <= run:  # higher where the beginning of a run failed half way
+            disk.write_atomic(self.folder / RUN, f"{run} {CANCELLED}\n".encode())
 
     def standing(self, run: int) -> str:
         """Return what became of a run, at the price of one small file: `ok`, `lost`, `cancelled`."""
@@ -258,17 +272,24 @@ class Project(Store):
 
     def rest(self, run: int) -> None:
         """Everybody was told that the run is over; a later one that has begun goes on."""
-        with disk.lock(self.folder / STATE_LOCK):
+        with self.holding(STATE_LOCK):
             found = self._read()[0].run
             if found.number == run and not found.on_its_way:
                 disk.unlink(self.folder.parent / ACTIVE / str(self.id))
 
     def sent(self, run: int) -> None:
         """Turn our note «about to send» into «sent», unless somebody took the message already."""
-        with contextlib.suppress(disk.Locked), self.lock(wait=0, purpose=EDIT) as before:
-            ours = before is not None and before.purpose == "sending"
-            if before is not None and ours and (before.pid, before.run) == (os.getpid(), run):
-                self.leave(owner.me("queued", run=run))
+        for _ in range(SENT_TRIES):
+            if not self._is_ours(self.owner(), run):
+                return  # who works here writes a note of his own at once
+            # else somebody only looks, and lets go in a moment
+            with contextlib.suppress(disk.Locked), self.lock(wait=0.02, purpose=EDIT) as before:
+                if self._is_ours(before, run):
+                    self.leave(owner.me("queued", run=run))
+
+    def _is_ours(self, note: owner.Owner | None, run: int) -> bool:
+        ours = (os.getpid(), run, "sending")
+        return note is not None and (note.pid, note.run, note.purpose) == ours
 
     def _previous_run(self) -> int:
         try:
@@ -321,10 +342,9 @@ class Project(Store):
         """Like `make`, for files that come out of one act; `build` gets a path for each."""
         targets = [self.path(name) for name in names]
         wanted = disk.digest(inputs)
-        for target in targets:
-            target.parent.mkdir(parents=True, exist_ok=True)
         locks = self.path(".locks")
-        locks.mkdir(exist_ok=True)
+        for folder in (locks, *(target.parent for target in targets)):
+            self._make_room(folder)
         with disk.lock(locks / disk.digest(list(names))[:24]):
             made = self._made(names, wanted)
             if made is not None:
@@ -351,6 +371,12 @@ class Project(Store):
                     disk.remove(source)
                 raise
             return records
+
+    def _make_room(self, folder: Path) -> None:
+        """Make a folder below the project's own, which a late thread must not bring back."""
+        if folder != self.folder and not folder.is_dir():
+            self._make_room(folder.parent)
+            folder.mkdir(exist_ok=True)
 
     def _measured(self, name: str, path: Path, inputs: str) -> Artifact:
         if not path.is_file() or path.stat().st_size == 0:
@@ -432,12 +458,20 @@ class Project(Store):
     def source_digest(self) -> str:
         """Return the digest of every file in `source/`: names and content."""
         source = self.path("source")
-        files = {
-            path.relative_to(source).as_posix(): disk.sha256(path)
-            for path in sorted(source.rglob("*"))
-            if path.is_file() and not path.is_symlink()
-        }
-        return disk.digest(files)
+        while True:
+            try:
+                files = {
+                    path.relative_to(source).as_posix(): disk.sha256(path)
+                    for path, _ in disk.files(source)
+                    if not path.is_symlink()
+                }
+            except FileNotFoundError:  # another `source/` was put in its place just now
+                continue
+            return disk.digest(files)
+
+
+def _has_state(folder: Path) -> bool:
+    return (folder / STATE).exists() or (folder / PREVIOUS).exists()
 
 
 def style_file(spec: ProjectSpec) -> str | None:

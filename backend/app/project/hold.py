@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from app import disk
+from app.errors import NotFoundError
 from app.models import Stage
 from app.project import owner
 from app.project.owner import Owner, Purpose
@@ -24,17 +25,38 @@ class Hold:
     """The part of a project's handle that knows who works there.
 
     Attributes:
+        id: The project's number, from 1.
         folder: The project's folder.
         fence: The run this handle commits for; None commits whatever it is asked to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project_id: int) -> None:
+        self.id = project_id
         self.folder = folder
         self.fence: int | None = None
         self._handle: int | None = None
         self._note: Owner | None = None
         self._left: Owner | None = None
         self._note_lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def holding(
+        self, name: str, *, wait: float | None = None, shared: bool = False
+    ) -> Iterator[int]:
+        """Hold a lock file of the project: see `disk.lock`.
+
+        Raises:
+            NotFoundError: `project_not_found`: it was removed, maybe while we waited.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                lock = disk.lock(self.folder / name, wait=wait, shared=shared)
+                handle = held.enter_context(lock)
+            except FileNotFoundError:
+                raise not_found(self.id) from None
+            if not self.folder.exists():
+                raise not_found(self.id)
+            yield handle
 
     @contextlib.contextmanager
     def lock(self, *, wait: float = 0.5, purpose: Purpose = WORK) -> Iterator[Owner | None]:
@@ -49,8 +71,9 @@ class Hold:
 
         Raises:
             disk.Locked: Another process holds it.
+            NotFoundError: `project_not_found`: it was removed.
         """
-        with disk.lock(self.folder / LOCK, wait=wait) as handle:
+        with self.holding(LOCK, wait=wait) as handle:
             before = owner.read(handle)
             self._handle, self._note = handle, None
             # what a run left stays there for those who look after runs
@@ -108,14 +131,14 @@ class Hold:
 
     def _sweep(self) -> None:
         # under the state's lock, since a writer of the state may have its own unfinished file here
-        with disk.lock(self.folder / STATE_LOCK):
+        with self.holding(STATE_LOCK):
             disk.sweep(self.folder, leave=self.folder / "source")
 
     def locked(self) -> bool:
         """Tell whether a run works on the project at this moment; an edit is waited for."""
         while True:
             try:
-                with disk.lock(self.folder / LOCK, wait=0, shared=True):
+                with self.holding(LOCK, wait=0, shared=True):
                     return False
             except disk.Locked:
                 found = self.owner()
@@ -144,6 +167,15 @@ class Hold:
             return (self.folder / LOCK).stat().st_mtime
         except FileNotFoundError:
             return 0.0
+
+
+def not_found(number: int) -> NotFoundError:
+    """Return the error of a project that is not there, or no more."""
+    return NotFoundError(
+        "project_not_found",
+        f"There is no project {number}.",
+        "See `reelchain ls` for those there are.",
+    )
 
 
 def _restamped(note: Owner | None) -> Owner | None:

@@ -6,9 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from app import disk
 from app.errors import InputError
 
 LAST_ID = ".last_id"
+ID_LOCK = ".last_id.lock"
 ACTIVE = ".active"
 """Folder of empty files, one per project whose run is not over or whose callers wait."""
 
@@ -47,6 +49,13 @@ def last_id(folder: Path) -> int:
         return int((folder / LAST_ID).read_text())
     except (OSError, ValueError):
         return 0
+
+
+def note_id(folder: Path, number: int) -> None:
+    """Remember that a number was given; one that is noted late never lowers the highest."""
+    with disk.lock(folder / ID_LOCK):
+        if last_id(folder) < number:
+            disk.write_atomic(folder / LAST_ID, f"{number}\n".encode())
 
 
 def check_id(value: object, what: str) -> int:

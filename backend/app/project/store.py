@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from app import disk
 from app.errors import InputError, StateError
-from app.project.hold import STATE_LOCK, Hold
+from app.project.hold import STATE_LOCK, Hold, not_found
 from app.project.state import PREVIOUS, STATE, ProjectState, UnreadableError, encode, now, parse
 
 EVENTS = "events.jsonl"
@@ -30,15 +30,12 @@ class Store(Hold):
         folder: The project's folder.
     """
 
-    def __init__(self, folder: Path, project_id: int) -> None:
-        super().__init__(folder)
-        self.id = project_id
-
     def state(self) -> ProjectState:
         """Return the state as it stands, read anew; the previous generation if that must serve.
 
         Raises:
             StateError: `state_unreadable` or `state_newer`; nothing was changed.
+            NotFoundError: `project_not_found`: it was removed.
         """
         return self._read()[0]
 
@@ -52,6 +49,8 @@ class Store(Hold):
         try:
             return self._checked(parse(self.folder / PREVIOUS)), reason
         except UnreadableError as error:
+            if not self.folder.exists():
+                raise not_found(self.id) from None
             raise StateError(
                 "state_unreadable",
                 f"{current} can't be used: {reason}; nor can its previous generation: {error}.",
@@ -64,25 +63,38 @@ class Store(Hold):
         return state
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[ProjectState]:
+    def transaction(
+        self, *, durable: bool = True, line: Mapping[str, Any] | None = None
+    ) -> Iterator[ProjectState]:
         """Change the state: read under a lock, let the caller change it, write it durably.
 
         An exception inside leaves the file as it was.
 
         Args:
             durable: False for what may be forgotten in a power cut: not forced to the disk.
+            line: What `log` writes first, whatever comes then: who reads both under the lock finds
+                both or neither.
 
         Raises:
             Outdated: The handle commits for a run (`claim`) that is over or was taken over from.
+            NotFoundError: `project_not_found`: it was removed.
         """
-        with disk.lock(self.folder / STATE_LOCK):
-            state, damage = self._read()
-            self._refuse_outdated(state)
-            if damage:
-                self._keep_damaged(damage)
-            yield state
-            state.updated_at = now()
-            self._write(state, rotate=damage is None, durable=durable)
+        with self.holding(STATE_LOCK):
+            if line is not None:
+                self.log(**line)
+            with self._changing(durable=durable) as state:
+                yield state
+
+    @contextlib.contextmanager
+    def _changing(self, *, durable: bool = True) -> Iterator[ProjectState]:
+        """Do what `transaction` does; the caller holds the state's lock."""
+        state, damage = self._read()
+        self._refuse_outdated(state)
+        if damage:
+            self._keep_damaged(damage)
+        yield state
+        state.updated_at = now()
+        self._write(state, rotate=damage is None, durable=durable)
 
     def keep_private(self, name: str, document: Any) -> None:
         """Write a file of `private/` durably, mode 0600, that only this project's owner reads.
@@ -94,7 +106,7 @@ class Store(Hold):
         Raises:
             Outdated: As in `transaction`.
         """
-        with disk.lock(self.folder / STATE_LOCK):
+        with self.holding(STATE_LOCK):
             self._refuse_outdated(self._read()[0])
             path = self.path(f"private/{name}")
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -147,9 +159,16 @@ class Store(Hold):
         disk.unlink(link)
 
     def log(self, code: str, **facts: Any) -> None:
-        """Add a line to `events.jsonl`, the history a person can read."""
+        """Add a line to `events.jsonl`, the history a person can read.
+
+        Raises:
+            NotFoundError: `project_not_found`: it was removed.
+        """
         line = {"time": now(), "code": code, **facts}
-        disk.append_line(self.folder / EVENTS, json.dumps(line, ensure_ascii=False))
+        try:
+            disk.append_line(self.folder / EVENTS, json.dumps(line, ensure_ascii=False))
+        except FileNotFoundError:
+            raise not_found(self.id) from None
 
     def path(self, name: str) -> Path:
         """Return the absolute path of a name inside the project.

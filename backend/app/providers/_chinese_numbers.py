@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 
 _DIGITS = "零一二三四五六七八九"
 _PLACES = ("", "十", "百", "千")
@@ -31,26 +32,37 @@ _N = r"[0-9]{1,15}(?:,[0-9]{3})*(?:\.[0-9]{1,15})?"
 _END = r"(?![A-Za-z0-9])"
 _SIGN = "(?<![0-9A-Za-z%％年月日號点點時分秒元度樓週周])[-−+]"
 _FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
+_CITIES = (
+    "台北|臺北|新北|桃園|台中|臺中|台南|臺南|高雄|基隆|新竹|苗栗|彰化|南投|雲林|嘉義|屏東|宜蘭|花蓮|台東|臺東|板橋|左營|南港"
+    "|烏日|淡水|墾丁|東京|大阪|京都|首爾|香港|上海|北京|紐約|倫敦|巴黎"
+)
+"""Where a journey may begin or end: names of two characters, between which a dash is 到."""
+_LATIN_ROMAN = {"I": 1, "V": 5, "X": 10}
+_GREAT = {"K": 10**3, "M": 10**6, "B": 10**9}
 _ROMAN = "ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ"
 _POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 NUMBER = rf"""
     (?P<to>(?:(?<=[0-9%％年月日號點時分秒元度樓])|(?<=[0-9][FK]))[-–~～](?=\ ?[0-9$])
         |(?<=[一二三四五六七八九十日月年])[-–~～](?=(?:週|周|星期|禮拜)?[一二三四五六七八九十日])
-        |(?<=[0-9]\ )[–~～](?=\ [0-9]))
+        |(?<=[0-9]\ )[–~～](?=\ [0-9])|(?<={_CITIES})[-–~～](?={_CITIES})|(?<=(?:{_CITIES})\ )[-–~～](?=\ (?:{_CITIES})))
     |(?P<minus>(?<=[0-9]\ )[-−–](?=\ [0-9.]+\ ?=))
     |(?P<compared>[<>≤≥](?=\ ?[-−$]?[0-9])|±(?=[0-9]))
     |(?P<about>(?<![0-9A-Za-z㐀-鿿~～])[~～≈](?=\ ?[0-9]))
     |(?P<per>(?<=[元圓塊里度尺斤升次份])/(?=小時|[年月週周天日時秒坪人次位個箱包盒份瓶]|公[斤里升尺]|分鐘|平方))
     |(?P<vulgar>[0-9]{{0,4}}[{"".join(_FRACTIONS)}])
     |(?P<roman>[{_ROMAN}])
+    |(?P<numeral>(?<=第)[IVX]{{1,5}}(?=[章部集季屆期回節卷型])|(?<![A-Za-z])[IVX]{{1,5}}(?=世(?!代))|(?<![A-Za-z])[IVX]{{2,5}}(?=型))
+    |(?P<formation>(?<![0-9-])[0-9](?:-[0-9]){{2,3}}(?![0-9-]))
+    |(?P<version>(?<![0-9.])[0-9]{{1,3}}(?:\.[0-9]{{1,4}}){{2,3}}(?![0-9.]))
+    |(?P<times>{_N}[xX](?![A-Za-z0-9]))
     |(?P<power>(?<![0-9.])[0-9]{{1,9}}(?:\^[0-9]{{1,3}}|[{_POWERS}]{{1,3}}))
     |(?P<date>(?<![0-9])[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}{_END})
     |(?P<phone>(?<![0-9])(?:0[0-9]{{1,3}}[-\ ]|\(0[0-9]{{1,3}}\)\ ?)[0-9]{{3,4}}[-\ ]?[0-9]{{3,4}}{_END}
         |\+[0-9]{{1,3}}(?:-[0-9]{{1,4}}){{2,4}}{_END})
     |(?P<time>(?<![0-9:])[0-9]{{1,2}}:[0-5][0-9](?::[0-5][0-9])?{_END}(?!:))
     |(?P<ratio>[0-9]{{1,4}}:[0-9]{{1,4}}{_END})
-    |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]\ ?{_N}[萬億兆]?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
+    |(?P<money>(?:NT|TW|US|HK)?[$€£¥₩]\ ?{_N}(?:[-–~～](?:(?:NT|TW|US|HK)?[$€£¥₩])?{_N})?(?:[萬億兆]|[KMB](?![A-Za-z]))?(?:[元圓塊]|美元|歐元|英鎊|日圓|港幣)?)
     |(?P<degrees>(?:{_SIGN})?{_N}(?:[-–~～]{_N})?\ ?(?:°C|℃|°F|℉|°))
     |(?P<percent>(?:{_SIGN})?{_N}(?:[-–~～]{_N})?\ ?[%‰])
     |(?P<fraction>(?<![0-9/])[0-9]{{1,3}}/[0-9]{{1,4}}{_END}(?!/))
@@ -69,8 +81,14 @@ _TWO_OF = frozenset(
 )
 """What 2 counts as 兩 rather than 二."""
 _ORDINAL = frozenset("第初民週周期拜")
-_HOTLINES = frozenset(("110", "112", "113", "118", "119", "165", "1922", "1925", "1950", "1999"))
+_HOTLINES = frozenset(
+    ("110", "112", "113", "118", "119", "165", "911", "995", "1922", "1925", "1950", "1999")
+)
 _HOTLINE = re.compile("報警|報案|.{0,4}專線|.{0,4}熱線|電話")
+_SPELLED = re.compile("(?:分機|密碼|郵遞區號|驗證碼|統一編號|代碼|車號)[是為:： ]{0,2}$")
+_DAY_OF_HISTORY = re.compile("事件|大?地震|事變|學運|砲戰|和平|紀念|恐攻|連假")
+_SPEED = re.compile(r"時速[約達大概]{0,2}\ ?[0-9.,]+ $")
+_SEASON = re.compile("年|球季|賽季|學年|季")
 _DECADE = re.compile(r"年(?:前|後|來|以|內|間|歷史|之久|的歷史)")
 _SPAN_OR_EVENT = re.compile(
     "[-–~到至]|奧運|亞運|世界|世足|世大運|經典賽|總統|大選|跨年|新年|年度|最新|全新|[春夏秋冬][季天]"
@@ -155,6 +173,10 @@ def _count(text: str) -> str:
 def say(match: re.Match[str]) -> str:
     """Return how a match of `NUMBER` is said, as Traditional characters."""
     text, rest = match[0], match.string[match.end() :].lstrip(" ")
+    if text.isdigit() and _SPELLED.search(match.string[: match.start()][-12:]):
+        return digits(text)
+    if text == "km/h" and _SPEED.search(match.string[: match.start()][-24:]):
+        return "公里"
     before = match.string[: match.start()].rstrip(" ")[-1:]
     kind = next(k for k in _SAY if match[k] is not None)
     return _SAY[kind](text, before, rest)
@@ -180,14 +202,24 @@ def _ratio(text: str, _before: str, _rest: str) -> str:
 
 
 def _money(text: str, _before: str, rest: str) -> str:
-    parts = re.fullmatch(rf"([A-Z]*[$€£¥₩])\ ?({_N})([萬億兆]?)(\D*)", text)
+    parts = re.fullmatch(
+        rf"([A-Z]*[$€£¥₩])\ ?({_N})(?:[-–~～]\D*({_N}))?([萬億兆]?)([KMB]?)(\D*)", text
+    )
     if parts is None:
         return digits(text)
     lead, name = _MONEY.get(parts[1], ("", "元"))
-    amount = "兩" if parts[2] == "2" else _number(parts[2])
+    amount = "到".join(_amount(number, parts[5]) for number in (parts[2], parts[3]) if number)
     if rest[:1] in ("元", "圓", "塊") or rest[:2] in ("美元", "歐元", "英鎊", "日圓", "港幣"):
         name = ""
-    return f"{lead}{amount}{parts[3]}{parts[4] or name}"
+    return f"{lead}{amount}{parts[4]}{parts[6] or name}"
+
+
+def _amount(number: str, great: str) -> str:
+    """Return an amount of money, 1.5 and M as 一百五十萬."""
+    if great:
+        whole = Decimal(number.replace(",", "")) * _GREAT[great]
+        number = f"{whole.normalize():f}"
+    return _count(number)
 
 
 def _degrees(text: str, _before: str, rest: str) -> str:
@@ -236,17 +268,31 @@ def _range(text: str, before: str, rest: str) -> str:
     if parts is None:
         return digits(text)
     unit = UNITS.get(parts[3], "")
+    if re.fullmatch(r"(?:19|20)\d\d[-–]\d\d", text) and _SEASON.match(rest):
+        return f"{digits(parts[1])}到{digits(parts[2])}"
     if rest.startswith("=") and "-" in text:
         return f"{_number(parts[1])}減{_number(parts[2])}"
     return _plain(parts[1], before, unit or rest) + "到" + _plain(parts[2], "", unit or rest) + unit
+
+
+def _numeral(text: str, _before: str, _rest: str) -> str:
+    values = [_LATIN_ROMAN[c] for c in text]
+    after = [*values[1:], 0]
+    return cardinal(sum(-v if v < a else v for v, a in zip(values, after, strict=True)))
+
+
+def _times(text: str, _before: str, rest: str) -> str:
+    return _count(text[:-1]) + ("" if rest.startswith("倍") else "倍")
 
 
 def _size(text: str, _before: str, _rest: str) -> str:
     return "乘".join(cardinal(int(part)) for part in re.split("[x×]", text))
 
 
-def _measure(text: str, _before: str, _rest: str) -> str:
+def _measure(text: str, before: str, _rest: str) -> str:
     parts = re.fullmatch(rf"([-−+]?{_N})(.*)", text)
+    if parts and parts[2] == "km/h" and before == "速":  # 時速六十公里
+        return _number(parts[1]) + "公里"
     return _count(parts[1]) + UNITS[parts[2]] if parts else digits(text)
 
 
@@ -292,6 +338,8 @@ def _one_by_one(text: str, before: str, rest: str) -> bool:
 
 def _three(text: str, before: str, rest: str) -> bool:
     """Tell whether three figures are a tower, a line of buses, a year of the Republic or a hotline."""
+    if text[1:] != "00" and _DAY_OF_HISTORY.match(rest):
+        return True
     if text == "101":
         return before == "北" or rest.startswith("大樓")
     if text[1:] != "00" and (_LINE.match(rest) or before == "音"):
@@ -314,6 +362,10 @@ _SAY = {
     "per": lambda _text, _before, _rest: "每",
     "vulgar": _vulgar,
     "roman": lambda text, _before, _rest: cardinal(_ROMAN.index(text) + 1),
+    "numeral": _numeral,
+    "formation": lambda text, _before, _rest: digits(text),
+    "version": lambda text, _before, _rest: "點".join(map(_number, text.split("."))),
+    "times": _times,
     "power": _power,
     "date": _date,
     "phone": lambda text, _before, _rest: digits(text),

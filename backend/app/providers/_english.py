@@ -48,6 +48,9 @@ _PHONEMES: dict[str, str] = {
     "linux": "lˈɪnəks",
     "kubernetes": "kˌubəɹnˈɛTiz",
     "nginx": "ˈɛnʤən ˈɛks",
+    "readme": "ɹˈidmˌi",
+    "tis": "tˈɪz",
+    "chanel": "ʃənˈɛl",
 }
 """Names the converter's dictionary lacks and its network misreads."""
 
@@ -154,6 +157,14 @@ def _spoken(line: str, owners: Sequence[int]) -> Iterator[tuple[str, int]]:
             yield piece, SILENCE if piece in PAUSES else owner
         if token.whitespace:
             yield " ", SILENCE
+
+
+def known(word: str) -> bool:
+    """Tell whether the converter's dictionary has a word, given in lower case."""
+    lexicon = _converter().lexicon
+    return any(
+        w in table for w in (word, word.capitalize()) for table in (lexicon.golds, lexicon.silvers)
+    )
 
 
 def _alone(converter: Any, word: str) -> str:

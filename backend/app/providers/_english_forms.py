@@ -39,6 +39,8 @@ a name, a number or a date: `no.` and `the Sun.` end a sentence."""
 _BEFORE_NAME = "Gen|Gov|Sen|Rep|Col|Rev|Hon"
 _BEFORE_NUMBER = "[Nn]os?|[Ff]ig|[Vv]ol|[Cc]h|[Ss]ec|pp?|est|ca?|Jan|Mar|Jun"
 _BEFORE_DATE = "Mon|Wed|Sat|Sun"
+_SHORT_UNITS = "lbs?|oz|min|hrs?|secs?|ft|yds?|mi|gal|tsp|tbsp"
+_SHORT_UNIT = re.compile(rf"(?:{_SHORT_UNITS})\.")
 _DAY = re.compile(r"[0-3]?\d(?:st|nd|rd|th)?")
 _DATE = rf"(?:{'|'.join(_MONTHS)}|May|[0-3]?\d\b)"
 _MONEY = r"(?:NT|US|HK|TW|[ACS])?[$£€¥₹₩]"
@@ -67,14 +69,14 @@ _WORD = re.compile(
     |(?P<dotted>(?<![{LATIN}\d])(?:
         (?:[A-Za-z]\.){{2,6}}|(?:{_ALWAYS})\.|(?:{_BEFORE_NAME})\.(?=\ [A-Z])
         |(?:{_BEFORE_NUMBER})\.(?=\ ?\d)|(?:{_BEFORE_DATE})\.(?=,?\ {_DATE}|[-–][A-Z])
-        |(?<=\d\ )in\.(?=\ [a-z])|w/(?=\ )))
-    |(?P<feet>(?<![\w.])\d\ ?['’′]\ ?(?:1[01]|\d)(?!\w)(?:["”″]|'')?)
+        |(?<=\d\ )(?:in|{_SHORT_UNITS})\.(?=\ [a-z])|w/(?=\ )))
+    |(?P<feet>(?<![\w.])\d\ ?(?:['’′]\ ?(?:1[01]|\d)(?!\w)(?:["”″]|'')?|ft\.?\ (?:1[01]|\d)\ in\b\.?))
     |(?P<compared>[<>≤≥](?=\ ?{_MONEY}?[-−]?\d))
     |(?P<number>(?:(?<![\w.,)])[-−+±~≈\#])?(?:(?<![\w.,)])\.)?\d{{1,15}}(?:(?:[.,:/×–-]|x(?=\d))\d{{1,15}}){{0,6}}
         (?:%|\+(?!\w)|°(?:[CFNSEW](?!\w))?|\^\d{{1,3}}|[⁰¹⁴-⁹]{{1,3}}|(?:st|nd|rd|th|s)\b|×(?!\d)|(?:{_LETTERS}|[µμ]){{1,5}}(?:/[a-z]{{1,2}}[²³]?(?!\w)|[²³]|\b))?)
     |(?P<word>(?:(?<!\S)\.(?=NET\b))?{_LETTERS}[{LATIN}\d]{{0,{LONGEST_WORD - 1}}}
         (?:['’.&/_-](?=[{LATIN}\d])[{LATIN}\d]{{1,{LONGEST_WORD}}}){{0,6}}(?:\+\+|\#|[²³])?)
-    |(?P<sign>°[CF]?|[µμ]m\b|Ω|[&%+=@\#×÷±£€§©²³¢′″∞π{_PARTS}]|≈(?=\ ?\d)|(?<=\d\ )\*(?=\ \d))
+    |(?P<sign>°[CF]?|[µμ]m\b|Ω|[&%+=@\#×÷±£€§©²³¢′″∞π√{_PARTS}]|≈(?=\ ?\d)|(?<=\d\ )\*(?=\ \d))
     """,
     re.VERBOSE,
 )
@@ -124,6 +126,9 @@ _SAID: dict[str, str] = {
     "≈": "about",
     "∞": "infinity",
     "π": "pie",
+    "√": "the square root of",
+    "nacl": "N.A.C.L.",
+    "ctrl": "control",
     "*": "times",
 }
 """Written, lower case → read aloud, where the converter gets it wrong."""
@@ -164,6 +169,11 @@ _CURRENCIES = {
 }
 _NO_CURRENCY = ("dollar", "dollars")
 _CENTS = {"£": ("penny", "pence")}
+_PER = {"hour": "an"} | dict.fromkeys(
+    ("minute", "second", "day", "night", "week", "month", "year", "person", "head", "mile", "unit"),
+    "a",
+)
+"""What stands after a slash behind an amount of money → its article: $20 a month."""
 _SUFFIXES = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
 _AMOUNT_OF_MONEY = re.compile(rf"({_MONEY}|(?:{_CODES})(?= ?\d)) ?({_AMOUNT})([kKmMbBtT]?)n?")
 _MONEY_AFTER = re.compile(rf"({_AMOUNT})([€£$])")
@@ -178,6 +188,7 @@ _BEGINS_RANGE = re.compile(
 _SHORT = {"bn": "billion", "mn": "million", "tn": "trillion"}
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HALF_DAY = re.compile(r"[ap]\.?m\.?", re.IGNORECASE)
+_RACES = frozenset(("run", "runs", "race", "races", "runner", "runners"))
 _POWERS = {"2": "squared", "3": "cubed"}
 _SHAPES = frozenset((("16", "9"), ("9", "16"), ("4", "3"), ("3", "4"), ("4", "5"), ("21", "9")))
 
@@ -185,6 +196,12 @@ _SHAPES = frozenset((("16", "9"), ("9", "16"), ("4", "3"), ("3", "4"), ("4", "5"
 _LONG_NAMES = {**_MONTHS, **_DAYS}
 _DAY_NAMES = frozenset(_DAYS.values())
 _NAMED = _DAY_NAMES | frozenset(_MONTHS.values()) | {"May", "June", "July", "March", "April"}
+_NAMED_MONTHS = frozenset(_MONTHS.values()) | {"May"}
+_ACROSS = re.compile('" (?:wide|long|tall|high|deep|thick|across|by|x)\\b')
+_INCHES = re.compile(
+    '" (?!(?:is|was|are|were|at|of|in|to|on|for|and|or|but|so|as|when|he|she|they|we|said|says)\\b)[a-z]'
+)
+"""What follows a number with a double quotation mark that means inches, if none is open."""
 _SPAN = re.compile(rf"[-–](?:{'|'.join((*_MONTHS, *_DAYS))})?\b|[-–]$")
 _NOUN = re.compile(r"(?!(?:or|and|to|in|on|per|for|of|from|at|a|an|each|more|less)$)[a-z][a-z-]+")
 _NOT_STREETS = frozenset(("The", "A", "Ask", "Dear", "Then", "And", "But", "So", "My", "Our"))
@@ -211,6 +228,7 @@ def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     """Return the spoken form of each written word; its neighbours count where no rest is between."""
     written = [_LIGATURE.sub(_letters, unicodedata.normalize("NFC", m[0])) for m in found]
     written = [f"-{word[1:]}" if word[0] == "−" else word for word in written]
+    written = [word[:-1] if _SHORT_UNIT.fullmatch(word) else word for word in written]
     near = [
         plain[a.end() : b.start()].isspace() or (a.end() == b.start() and b[0] in _FRACTIONS)
         for a, b in pairwise(found)
@@ -230,7 +248,7 @@ def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     for i, word in enumerate(written):
         before = written[i - 1] if i and near[i - 1] else ""
         after = written[i + 1] if i < len(near) and near[i] else ""
-        said = _say(word, before, after) or word
+        said = _marked(plain, found[i]) or _say(word, before, after) or word
         gap = plain[found[i - 1].end() : found[i].start()] if i else ""
         if i and (link := _between(written[i - 1], gap, word, plain[found[i].end() :][:3])):
             if link == "to" and (lower := _bare(written[i - 1], word)):
@@ -242,21 +260,38 @@ def forms(plain: str, found: Sequence[re.Match[str]]) -> list[str]:
     return [_as_adjective(out, i, written, near) for i in range(len(out))]
 
 
+def _marked(plain: str, match: re.Match[str]) -> str | None:
+    """Return how a number or x is said that the signs beside it decide: '05, 12" pizza, 3 x 4 =."""
+    word, before, rest = match[0], plain[: match.start()], plain[match.end() :]
+    if re.fullmatch(r"0\d", word) and before.endswith(("'", "’")):
+        return f"oh {'oh' if word == '00' else word[1]}"
+    if re.fullmatch(_AMOUNT, word) and before.count('"') % 2 == 0:
+        if _ACROSS.match(rest):
+            return f"{word} inch" + ("" if word == "1" else "es")
+        if _INCHES.match(rest):
+            return f"{word} inch"
+    if word in ("x", "×") and re.match(r" ?[\d.,]+ ?=", rest):
+        return "times"
+    if re.match(" ?=", rest) and (product := re.fullmatch(r"(\d+)[x×](\d+)", word)):
+        return f"{product[1]} times {product[2]}"
+    return None
+
+
 def _between(before: str, gap: str, word: str, rest: str) -> str:
-    """Return what is said for a dash between two words: `to`, `minus` or nothing."""
+    """Return what is said for a dash or slash between two words: `to`, `minus`, `a` or nothing."""
     if gap in ("-", "–"):
         spans = _BEGINS_RANGE.fullmatch(before) and _END_OF_RANGE.fullmatch(word)
         named = gap == "–" and before in _NAMED and word in _NAMED
         return "to" if spans or named or (before in _DAY_NAMES and word in _DAY_NAMES) else ""
     if gap not in (" - ", " – ", " − "):
-        return ""
+        return _PER.get(word, "") if gap == "/" and _AMOUNT_OF_MONEY.fullmatch(before) else ""
     if _BEGINS_RANGE.fullmatch(before) and _BEGINS_RANGE.fullmatch(word):
         return "to"
-    if before.isdigit() and word.isdigit():
-        if rest.lstrip().startswith("="):
-            return "minus"
-        return "to" if int(before) < int(word) else ""
-    return ""
+    if not (before.isdigit() and word.isdigit()):
+        return ""
+    if rest.lstrip().startswith("="):
+        return "minus"
+    return "to" if int(before) < int(word) else ""
 
 
 def _sign(word: str) -> str:
@@ -340,13 +375,17 @@ def _size_or_version(word: str, _before: str, _after: str) -> str | None:
     if size := re.fullmatch(r"(\d+)[x×](\d+)", word):
         return f"{size[1]} by {size[2]}"
     version = re.fullmatch(r"([vV]?)(\d+(?:\.\d+)+)", word)
+    if version and word.count(".") == 3 and not version[1]:
+        return word.replace(".", " dot ")  # an address in a network
     if version and (version[1] or word.count(".") > 1):
         return f"{version[1].upper()} {version[2].replace('.', ' point ')}".strip()
     return None
 
 
-def _range(word: str, _before: str, _after: str) -> str | None:
+def _range(word: str, before: str, _after: str) -> str | None:
     """Return `9:30-18:00` and `10-15%` with the `to` between; `9am` as a time of the day."""
+    if before in _NAMED_MONTHS and (days := re.fullmatch(r"([1-3]?\d)[-–]([1-3]?\d)", word)):
+        return f"{_ordinal(days[1])} to {_ordinal(days[2])}"
     if clocks := re.fullmatch(r"(\d{1,2}:\d\d)[-–](\d{1,2}:\d\d)", word):
         return f"{normalised(clocks[1])} to {normalised(clocks[2])}"
     if shares := re.fullmatch(rf"({_AMOUNT})[-–]({_AMOUNT})%", word):
@@ -368,13 +407,13 @@ def _telephone_or_date(word: str, _before: str, _after: str) -> str | None:
 
 
 def _figures(word: str, _before: str, _after: str) -> str | None:
-    """Return digits one by one, `1,2,3` as a list, `1.0` to its end, `1.2bn` as billions."""
+    """Return digits one by one, `1,2,3` and `5-10-15` as a list, `1.0` to its end, `1.2bn` as billions."""
     if scaled := re.fullmatch(rf"({_AMOUNT})(bn|mn|tn)", word):
         return f"{scaled[1]} {_SHORT[scaled[2]]}"
+    if re.fullmatch(r"\d{1,2}(?:,\d{1,2})+|[1-9]\d?(?:-[1-9]\d?){2,4}", word):
+        return re.sub("[,-]", ", ", word)
     if re.fullmatch(r"\+?\d{1,4}(?:-\d{2,4}){2,4}", word) and not _ISO_DATE.fullmatch(word):
         return ", ".join(map(_called, word.lstrip("+").split("-")))
-    if re.fullmatch(r"\d{1,2}(?:,\d{1,2})+", word):
-        return word.replace(",", ", ")
     if re.fullmatch(r"\d{1,6}\.0", word):
         return f"{word[:-2]} point 0"
     if re.fullmatch(r"0\d{1,14}", word):
@@ -382,17 +421,17 @@ def _figures(word: str, _before: str, _after: str) -> str | None:
     return None
 
 
-def _powers(word: str, _before: str, _after: str) -> str | None:
+def _powers(word: str, _before: str, after: str) -> str | None:
     """Return `~50` as about fifty, `10⁶` as ten to the sixth, `5'10"` in feet, `10k` as ten thousand."""
     if word[0] in "~≈" and word[1:]:
         return f"about {normalised(word[1:])}"
     if power := re.fullmatch(r"(\d+)(?:\^(\d{1,3})|([⁰¹⁴-⁹]+))", word):
         height = power[2] or unicodedata.normalize("NFKC", power[3])
         return f"{power[1]} " + (_POWERS.get(height) or f"to the {normalised(_ordinal(height))}")
-    if feet := re.fullmatch(r"(\d)\s?['’′]\s?(\d{1,2})\D*", word):
+    if feet := re.fullmatch(r"(\d)\s?(?:['’′]|ft\.?)\s?(\d{1,2})\D*", word):
         return f"{feet[1]} foot {feet[2]}"
     if re.fullmatch(rf"{_AMOUNT}k", word):
-        return f"{word[:-1]} thousand"
+        return f"{word[:-1]} {'K' if after.lower() in _RACES else 'thousand'}"
     return None
 
 
@@ -407,7 +446,7 @@ def _fraction(word: str, before: str, after: str) -> str | None:
     if pair is None:
         return None
     over, under = int(pair[1]), int(pair[2])
-    if over == under:
+    if over == under or (over > under and over + under == 100):
         return f"{over} {under}"
     if before.isdigit() and over < under <= 10:
         return "and a half" if under == 2 else f"and {normalised(pair[0])}"

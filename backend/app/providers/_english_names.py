@@ -17,6 +17,16 @@ _PLACES = _words(
     "studio terminal locker cabin model"
 )
 """After these a number of three figures is said as a hotel's clerk does: seven forty-seven."""
+_JET = re.compile("7[0-8]7")
+_DROID = re.compile(r"([A-Z]{1,2})-?(\d{1,3})([A-Z]{2,3})")
+_FILE = re.compile(
+    r"([A-Za-z0-9_-]+)\.(py|md|txt|pdf|csv|html|css|ts|sh|yml|yaml|toml|docx|xlsx|zip|exe|mp[34]|wav|png|jpg|gif|svg)"
+)
+_ENDINGS = {
+    "yaml": "yamel", "toml": "tom L", "docx": "doc X", "xlsx": "X L S X", "zip": "zip", "wav": "wave",
+    "jpg": "J peg", "gif": "gif",
+}  # fmt: skip
+"""Ending of a file's name → how it is said, where not letter by letter."""
 _MODEL = re.compile(r"([A-Z]{1,2})-?([1-9]\d{2})")
 _LINES = re.compile(r"(144|240|360|480|540|720|1080|1440|2160)([pi])")
 
@@ -39,6 +49,8 @@ _RULERS = _words(
 )
 _SERIES = frozenset(("Auto", "Fantasy", "Mark", "Part", "Type", "Chapter", "Act", "Volume"))
 """After these one letter, V or X, is a numeral, too."""
+_SCENES = _SERIES | {"Scene", "Book", "Appendix", "Section", "Phase"}
+"""After these a numeral may have small letters."""
 _COUNTED = frozenset(("century", "centuries", "dynasty", "olympiad", "olympics"))
 
 
@@ -46,8 +58,8 @@ def name(word: str, before: str, after: str) -> str | None:
     """Return how `word` is said where it is a name in figures between its neighbours, else None."""
     if word.isdigit():
         return _figures(word, before.lower().rstrip("."), after.lower())
-    if lines := _LINES.fullmatch(word):
-        return f"{_clerk(lines[1]) if len(lines[1]) == 3 else lines[1]} {lines[2].upper()}"
+    if said := _of_parts(word, before.lower()):
+        return said
     if decimal := re.fullmatch(r"([A-Z]{1,4})(\d{1,3}\.\d{1,2})", word):
         return f"{decimal[1]} {decimal[2]}"
     if model := _MODEL.fullmatch(word):
@@ -58,6 +70,21 @@ def name(word: str, before: str, after: str) -> str | None:
     return _numeral(word, before, after)
 
 
+def _of_parts(word: str, before: str) -> str | None:
+    """Return `720p` and a Boeing `737-800` as a clerk says them, `C-3PO` with its letters, a file's name."""
+    if lines := _LINES.fullmatch(word):
+        return f"{_clerk(lines[1]) if len(lines[1]) == 3 else lines[1]} {lines[2].upper()}"
+    if droid := _DROID.fullmatch(word):
+        return " ".join((*droid[1], droid[2], *droid[3]))
+    if file := _FILE.fullmatch(word):
+        stem = re.sub("[_-]+", " ", file[1]).strip()
+        return f"{stem} dot {_ENDINGS.get(file[2]) or ' '.join(file[2].upper())}"
+    if re.fullmatch(r"\d{1,7}(?:-\d{1,7}){3,5}", word) and before == "isbn":
+        return ", ".join(" ".join(part) for part in word.split("-"))
+    jet = re.fullmatch(r"([1-9]\d\d)-(\d{1,3})", word)
+    return f"{_clerk(jet[1])} {jet[2]}" if jet and before in _PLACES else None
+
+
 def _figures(word: str, before: str, after: str) -> str | None:
     emergency = before in _CALLED or after in ("call", "calls", "operator", "dispatcher", "hotline")
     if emergency and _HOTLINE.fullmatch(word):
@@ -65,6 +92,8 @@ def _figures(word: str, before: str, after: str) -> str | None:
     if before in _SPELLED_AFTER:
         return " ".join(word)
     if before in _PLACES and len(word) == 3 and word[0] != "0":
+        return _clerk(word)
+    if _JET.fullmatch(word) and before in ("a", "the") and not after.endswith("s"):
         return _clerk(word)
     return None
 
@@ -81,6 +110,8 @@ def _numeral(word: str, before: str, after: str) -> str | None:
     """Return a Roman numeral after a name or before `century` as the number it is."""
     from hibari.g2p import numbers
 
+    if before in _SCENES and word.islower():
+        word = word.upper()
     single = before in _SERIES and _ROMAN_LETTER.fullmatch(word)
     if not single and (word in _NEVER_ROMAN or not _ROMAN.fullmatch(word)):
         return None

@@ -43,13 +43,15 @@ _PEOPLE = _words(
     "visitors customers members items units tokens parameters homes students"
 )
 _WINDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+_WHILE = _words("hour second minute day week month year person night gallon liter mile")
+_FED = _words("battery batteries bulb charger adapter motor outlet supply heater amplifier")
 _TURNED = frozenset(("angle", "turn", "view", "bend", "rotation", "slope", "video", "camera"))
 _CLOCK_BEFORE = re.compile(r"\d+h|\d+m")
 
 
 def measure(word: str, before: str, after: str) -> str | None:
     """Return a unit in words after its number, apart or not; `5 x 3` is five by three."""
-    if re.fullmatch(rf"[-−~≈]?{AMOUNT}", before):
+    if re.fullmatch(rf"[-−~≈]?{AMOUNT}(?:[-–]{AMOUNT})?", before):
         if word == "sq" and after in ("ft", "mi", "m", "km", "in", "yd"):
             return "square"
         if unit := _UNITS.get(word):
@@ -58,6 +60,8 @@ def measure(word: str, before: str, after: str) -> str | None:
         return "feet" if word == "ft" else "miles"
     if word == "x" and before[-1:].isdigit() and after[:1].isdigit():
         return "by"
+    if (rate := re.fullmatch("([a-z]+)/([a-z]+)", word)) and rate[2] in _WHILE:
+        return f"{_UNITS.get(rate[1], ('', rate[1]))[1]} per {rate[2]}"
     return _angle(word, after) or _joined(word, before, after)
 
 
@@ -82,4 +86,4 @@ def _joined(word: str, before: str, after: str) -> str | None:
     if joined is None:
         return None
     one, many = _UNITS[joined[2]]
-    return f"{joined[1]} {one if joined[1] == '1' else many}"
+    return f"{joined[1]} {one if joined[1] == '1' or after in _FED else many}"

@@ -9,7 +9,7 @@ word has, they learned with the word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -49,6 +49,9 @@ _LONG = {"オコゴソゾトドノホボポモヨロョヲ": "ウ", "エケゲ�
 _JOINING = frozenset(("て", "で", "ば", "ちゃ", "じゃ", "たり", "だり"))
 _RESTS = frozenset(("pau", "sil", "sp", "unk"))
 _HALF_IN_KANA = re.compile("[一-鿿][はがにでともの]")
+_LONGEST = 400
+"""Code points at once. Open JTalk takes 8 KB, some 2,700, and one may be written as six."""
+_STOPS = ("。！？!?\n", "、，,；; 　")
 _INFLECTED = ("動詞", "形容詞", "助動詞")
 
 
@@ -69,7 +72,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A text's words in order, without overlap, and what Open JTalk's voices read of it.
+    """The words of a stretch in order, without overlap, and what Open JTalk's voices read of it.
 
     Attributes:
         words: The words.
@@ -131,17 +134,42 @@ def _read(text: str) -> Reading:
 
 def words(text: str) -> tuple[Word, ...]:
     """Return the words of a text with their readings, in order and without overlap."""
-    return _words(*_analysed(text))
+    return tuple(
+        word for at, stretch in _stretches(text) for word in _moved(_words(*_analysed(stretch)), at)
+    )
 
 
-def parse(text: str) -> Parsed:
-    """Return the words of a text and the labels that Open JTalk's voices read.
+def parse(text: str) -> tuple[Parsed, ...]:
+    """Return the words of a text and the labels that Open JTalk's voices read, stretch by stretch.
 
     The labels that are no rests are those of the words' phonemes, one for one.
     """
-    changed, nodes = _analysed(text)
-    found = _words(changed, nodes)
-    return Parsed(found, tuple(_open_jtalk().extract_fullcontext(changed.text)) if found else ())
+    parts = []
+    for at, stretch in _stretches(text):
+        changed, nodes = _analysed(stretch)
+        if found := _words(changed, nodes):
+            labels = _open_jtalk().extract_fullcontext(changed.text)
+            parts.append(Parsed(_moved(found, at), tuple(labels)))
+    return tuple(parts)
+
+
+def _stretches(text: str) -> Iterator[tuple[int, str]]:
+    """Yield stretches that Open JTalk can take, each with where it begins: whole sentences."""
+    at = 0
+    while len(text) - at > _LONGEST:
+        ends = (
+            max((text.rfind(c, at + _LONGEST // 4, at + _LONGEST) for c in marks), default=-1)
+            for marks in _STOPS
+        )
+        end = next((e + 1 for e in ends if e >= 0), at + _LONGEST)
+        yield at, text[at:end]
+        at = end
+    if at < len(text):
+        yield at, text[at:]
+
+
+def _moved(words: Iterable[Word], by: int) -> tuple[Word, ...]:
+    return tuple(replace(w, span=(w.span[0] + by, w.span[1] + by)) for w in words)
 
 
 def _analysed(text: str) -> tuple[Rewritten, list[dict[str, Any]]]:

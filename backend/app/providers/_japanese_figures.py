@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from app.providers import _english, _japanese_readings, _katakana
 
@@ -37,6 +38,12 @@ _MONEY = {
     "$": "ドル", "US$": "ドル", "NT$": "台湾ドル", "HK$": "香港ドル", "€": "ユーロ",
     "£": "ポンド", "¥": "円", "￥": "円", "₩": "ウォン", "元": "元",
 }  # fmt: skip
+_GREAT = {"K": 10**3, "M": 10**6, "B": 10**9}
+_CITIES = (
+    "東京|大阪|京都|神戸|横浜|千葉|札幌|仙台|新潟|金沢|広島|博多|福岡|那覇|上野|品川|新宿|渋谷|池袋|成田|羽田|台北|台中|台南"
+    "|高雄|桃園|花蓮|上海|北京|香港"
+)
+"""Where a journey may begin or end: names of two characters, between which a dash is from … to."""
 _SIGNS = {
     "×": "かける", "÷": "わる", "±": "プラスマイナス", "=": "イコール", "+": "プラス", "&": "アンド",
     "@": "アット", "≒": "ニアリーイコール", "→": "、", "½": "2分の1", "¼": "4分の1", "¾": "4分の3",
@@ -50,14 +57,22 @@ _TOKEN = re.compile(
     rf"""
     (?P<halfwidth>[ｦ-ﾟ]+)
     |(?P<link>https?://(?=\S)|www\.(?=\w))
-    |(?P<date>(?<![\d/.-])(?P<year>\d{{4}})(?P<dash>[/-])(?P<month>\d{{1,2}})(?P=dash)(?P<day>\d{{1,2}})(?![\d/-]))
+    |(?P<date>(?<![\d/.-])(?P<year>\d{{4}})(?P<dash>[/.-])(?P<month>\d{{1,2}})(?P=dash)(?P<day>\d{{1,2}})(?![\d/-]))
     |(?P<postal>〒\ ?(?P<area>\d{{3}})-(?P<place>\d{{4}})(?![\d-]))
+    |(?P<version>(?<![\d.])\d{{1,3}}(?:\.\d{{1,4}}){{2,3}}(?![\d.]))
+    |(?P<score>(?<![\d-])(?P<ours>\d{{1,3}})-(?P<theirs>\d{{1,3}})(?=で[^、。]{{0,4}}(?:勝|敗|負|破|下し|制し|引き分|リード)|の(?:勝利|敗|引き分|接戦|逆転)))
+    |(?P<hotline>(?<![\d.,])911(?=番|[にへ](?:電話|通報|連絡)))
     |(?P<block>(?<![\d-])\d{{1,4}}(?:-\d{{1,4}}){{2,3}}(?![\d-]))
     |(?P<clock>(?<![\d:.])(?P<hour>[0-2]?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:]))
     |(?P<ratio>(?<![\d:.])(?P<left>\d{{1,4}}):(?P<right>\d{{1,4}})(?![\d:]))
     |(?P<fraction>(?<![\d/.])(?P<upper>\d{{1,2}})[/⁄](?P<lower>\d{{1,2}})(?![\d/]))
-    |(?P<money>(?P<currency>(?:US|NT|HK)?\$|[€£¥￥₩])\ ?(?P<amount>{_NUMBER}{_SCALE})(?P<after>円|ドル|元|ユーロ)?)
+    |(?P<money>(?P<currency>(?:US|NT|HK)?\$|[€£¥￥₩])\ ?(?P<amount>{_NUMBER}{_SCALE})(?:[-–~〜～](?P=currency)?(?P<upto>{_NUMBER}{_SCALE}))?(?:(?P<great>[KMB])(?![{_L}]))?(?P<after>円|ドル|元|ユーロ)?)
     |(?P<fahrenheit>(?P<degrees>[-−]?{_NUMBER})\ ?°F)
+    |(?P<times>(?<=\d)[x×](?![{_L}\d×])\ ?倍?)
+    |(?P<against>(?<=\d)対(?=\d))
+    |(?P<journey>(?<={_CITIES})\ ?[~〜～–]\ ?(?={_CITIES}))
+    |(?P<roman>(?<=第)[IVX]{{1,5}}(?=[章部巻回期節型])|(?<![{_L}])[IVX]{{1,5}}(?=世(?!代))|(?<![{_L}])[IVX]{{2,5}}(?=型))
+    |(?P<sequel>(?<=[ァ-ヺーa-z])\ ?(?:I{{2,3}}|IV|VI{{1,3}}|IX)(?![{_L}\d]))
     |(?P<celsius>(?<=\d)\ ?°C?)
     |(?P<minus>(?<![\w)）\]-])[-−－](?=[\d.]*\d))
     |(?P<range>(?<=[\d%時分秒年月日円人歳度回])\ ?[~～〜–]\ ?(?=[\d$¥￥])|(?<=\d)-(?=\d{{1,4}}(?![\d-])))
@@ -73,6 +88,11 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _FIGURES = ("ゼロ", "イチ", "ニー", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー")
+_ROMAN = {"I": 1, "V": 5, "X": 10}
+_SEQUELS = {
+    "II": "ツー", "III": "スリー", "IV": "フォー", "VI": "シックス", "VII": "セブン", "VIII": "エイト", "IX": "ナイン",
+}  # fmt: skip
+"""Roman numeral behind a name → said in English, as sequels are."""
 _SHAPES = frozenset(("16:9", "9:16", "4:3", "3:4", "4:5", "21:9", "1:1"))
 _PHONE = re.compile(r"(?<![\d〒-])\d{1,5}-\d{1,4}(?:-\d{1,4})?-\d{3,4}(?![\d-])")
 _AS_SPEED = re.compile(r"(?:時速|毎時)(?:約|およそ)?[\d.,]+ ?$")
@@ -144,9 +164,28 @@ def _postal(match: re.Match[str]) -> str:
 def _clock(match: re.Match[str]) -> str | None:
     hour, minute = int(match["hour"]), int(match["minute"])
     if hour > 24 or match[0] in _SHAPES:
-        return f"{match['hour']}対{match['minute']}"
+        return f"{match['hour']}タイ{match['minute']}"
     said = f"{hour or 'レー'}時" + (f"{minute}分" if minute or match["second"] else "")
     return said + (f"{int(match['second'])}秒" if match["second"] else "")
+
+
+def _money(match: re.Match[str]) -> str:
+    amount, upto, scale = match["amount"], match["upto"], _GREAT.get(match["great"] or "", 0)
+    if scale:
+        amount, upto = (_times(number, scale) if number else None for number in (amount, upto))
+    low = f"{amount}から{upto}" if upto else str(amount)
+    return low + (match["after"] or _MONEY[match["currency"]])
+
+
+def _times(number: str, scale: int) -> str:
+    product = Decimal(number.replace(",", "")) * scale if number[-1].isdigit() else None
+    return number if product is None else f"{product.normalize():f}"
+
+
+def _numeral(match: re.Match[str]) -> str:
+    values = [_ROMAN[c] for c in match[0]]
+    after = [*values[1:], 0]
+    return str(sum(-v if v < a else v for v, a in zip(values, after, strict=True)))
 
 
 def _fraction(match: re.Match[str]) -> str | None:
@@ -156,10 +195,6 @@ def _fraction(match: re.Match[str]) -> str | None:
     if 1 <= upper <= 12 and 1 <= lower <= 31:
         return f"{upper}月{lower}日"
     return None
-
-
-def _money(match: re.Match[str]) -> str:
-    return match["amount"] + (match["after"] or _MONEY[match["currency"]])
 
 
 def _fahrenheit(match: re.Match[str]) -> str:
@@ -180,7 +215,15 @@ _FORMS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "postal": _postal,
     "block": lambda match: match[0].replace("-", "の"),
     "clock": _clock,
-    "ratio": lambda match: f"{match['left']}対{match['right']}",
+    "ratio": lambda match: f"{match['left']}タイ{match['right']}",
+    "against": lambda _: "タイ",
+    "score": lambda match: f"{match['ours']}タイ{match['theirs']}",
+    "version": lambda match: match[0].replace(".", "テン"),
+    "hotline": lambda _: "キューイチイチ",
+    "times": lambda _: "倍",
+    "journey": lambda _: "から",
+    "roman": _numeral,
+    "sequel": lambda match: _SEQUELS[match[0].strip()],
     "fraction": _fraction,
     "money": _money,
     "fahrenheit": _fahrenheit,

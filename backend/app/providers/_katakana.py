@@ -36,6 +36,10 @@ _NAMES = {
     "c++": "シープラスプラス", "c#": "シーシャープ", "f#": "エフシャープ", "node": "ノード",
     "vs": "バーサス", "and": "アンド", "or": "オア", "the": "ザ", "of": "オブ", "to": "トゥ",
     "for": "フォー", "with": "ウィズ", "in": "イン", "on": "オン", "yes": "イエス",
+    "sakura": "サクラ", "kimono": "キモノ", "sushi": "スシ", "karate": "カラテ", "manga": "マンガ", "anime": "アニメ",
+    "ramen": "ラーメン", "tsunami": "ツナミ", "kawaii": "カワイイ", "suzuki": "スズキ", "sake": "サケ", "judo": "ジュードー",
+    "origami": "オリガミ", "mario": "マリオ", "banana": "バナナ", "tomato": "トマト", "potato": "ポテト", "nike": "ナイキ",
+    "shinkansen": "シンカンセン", "onigiri": "オニギリ", "matcha": "マッチャ", "sony": "ソニー",
     "ver": "バージョン", "b'z": "ビーズ", "it": "イット", "is": "イズ", "us": "アス", "my": "マイ", "your": "ユア", "you": "ユー",
 }
 # fmt: on
@@ -64,6 +68,18 @@ _ALONE = {
     "ɹ": "ー", "w": "ウ", "j": "イ", "h": "",
 }  # fmt: skip
 """Consonant → its kana where no vowel follows; the row's third otherwise."""
+_ROMAJI = {
+    "": "アイウエオ", "k": "カキクケコ", "s": "サシスセソ", "t": "タチツテト", "n": "ナニヌネノ", "h": "ハヒフヘホ",
+    "m": "マミムメモ", "r": "ラリルレロ", "g": "ガギグゲゴ", "z": "ザジズゼゾ", "d": "ダヂヅデド", "b": "バビブベボ",
+    "p": "パピプペポ", "sh": "シャ シ シュ シェ ショ", "ch": "チャ チ チュ チェ チョ", "j": "ジャ ジ ジュ ジェ ジョ",
+    "y": "ヤ . ユ . ヨ", "w": "ワ . . . .", "f": ". . フ . .", "ts": ". . ツ . .", "ky": "キャ . キュ . キョ",
+    "gy": "ギャ . ギュ . ギョ", "ny": "ニャ . ニュ . ニョ", "hy": "ヒャ . ヒュ . ヒョ", "my": "ミャ . ミュ . ミョ",
+    "ry": "リャ . リュ . リョ", "by": "ビャ . ビュ . ビョ", "py": "ピャ . ピュ . ピョ",
+}  # fmt: skip
+"""Consonants of Japanese in Latin letters → the kana before a, i, u, e, o; a point for none."""
+_SYLLABLE = re.compile(
+    "(?:([kstp])(?=\\1)|(t)(?=ch))?([kgnhmrbp]y|sh|ch|ts|[kstnhmrgzdbpjywf]?)([aiueo])|n"
+)
 _SHORT = frozenset("æɑɛɪʌʊ")
 _HARD = frozenset("ptkʧʤdɡ")
 _MENDED = (
@@ -104,7 +120,21 @@ def said(word: str) -> str | None:
     pieces = _PART.findall(plain)
     if len(pieces) > 1 and all(len(p) > 1 for p in pieces):  # as in OpenStreetMap
         return " ".join(said(piece) or piece for piece in pieces)
-    return spelt(plain)
+    return _romaji(plain.lower()) or spelt(plain)
+
+
+def _romaji(word: str) -> str | None:
+    """Return a Japanese word in Latin letters (tanaka) in kana; None for any other."""
+    if len(word) < 4 or _english.known(word) or not re.fullmatch(f"(?:{_SYLLABLE.pattern})+", word):
+        return None
+    out = ""
+    for doubled, before_ch, onset, vowel in _SYLLABLE.findall(word):
+        row = _ROMAJI[onset].split() if " " in _ROMAJI[onset] else list(_ROMAJI[onset])
+        kana = row["aiueo".index(vowel)] if vowel else "ン"
+        if kana == ".":
+            return None
+        out += ("ッ" if doubled or before_ch else "") + kana
+    return out
 
 
 def _of_a_name(before: str, after: str) -> bool:

@@ -237,8 +237,8 @@ def search(
     answer = _parsed(stock, body)
     with contextlib.suppress(OSError):  # the search has to be made again, and that is all
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _forget_old(kept.parent)
         disk.write_atomic(kept, json.dumps(answer).encode())
+        _forget_old(kept.parent)
     return answer
 
 
@@ -257,8 +257,9 @@ def _known(kept: Path) -> dict[str, Any] | None:
 
 def _forget_old(folder: Path) -> None:
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime >= KEPT_SECONDS:
-            disk.unlink(path)
+        with contextlib.suppress(FileNotFoundError):  # another worker was quicker
+            if time.time() - path.stat().st_mtime >= KEPT_SECONDS:
+                disk.unlink(path)
 
 
 def _searched(

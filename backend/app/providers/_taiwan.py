@@ -20,7 +20,10 @@ CHARACTERS = {
     "鬆": "song1", "發": "fa1", "乾": "gan1", "捲": "juan3", "鬥": "dou4", "髒": "zang1",
     "臟": "zang4", "儘": "jin3", "盡": "jin4", "捨": "she3", "幹": "gan4", "衝": "chong1",
     "葉": "ye4", "適": "shi4", "廠": "chang3", "們": "men5", "裡": "li3", "還": "hai2",
-    "嗯": "en1", "績": "ji1", "模": "mo2", "卡": "ka3",
+    "嗯": "en1", "績": "ji1", "模": "mo2", "卡": "ka3", "夕": "xi4", "汐": "xi4", "跡": "ji1",
+    "蹟": "ji1", "菌": "jun4", "酵": "xiao4", "堤": "ti2", "馴": "xun2", "凸": "tu2", "拙": "zhuo2",
+    "薇": "wei2", "巍": "wei2", "錫": "xi2", "擲": "zhi2", "酪": "luo4", "烙": "luo4", "艘": "sao1",
+    "辱": "ru4", "鞠": "ju2", "緝": "qi4", "椰": "ye2", "剖": "pou3", "澎": "peng2",
 }  # fmt: skip
 """Character as written → its reading in Taiwan (Ministry of Education, 1999), where a Mainland
 phrase table says otherwise or the Simplified form is two characters in one."""
@@ -56,7 +59,11 @@ _PHRASES = {
     "行李": "xing2 li3", "行程": "xing2 cheng2", "在地": "zai4 di4", "湖泊": "hu2 bo2",
     "似的": "si4 de5", "馬尾": "ma3 wei3", "量身": "liang2 shen1", "姓曾": "xing4 zeng1",
     "曾先生": "zeng1 xian1 sheng1", "曾小姐": "zeng1 xiao3 jie3", "曾老師": "zeng1 lao3 shi1",
-    "曾女士": "zeng1 nv3 shi4", "曾太太": "zeng1 tai4 tai5",
+    "朴子": "pu2 zi3", "艋舺": "meng3 jia3", "大圳": "da4 zun4", "水圳": "shui3 zun4",
+    "曾文": "zeng1 wen2", "睡不著": "shui4 bu4 zhao2", "找不著": "zhao3 bu4 zhao2",
+    "豬圈": "zhu1 juan4", "羊圈": "yang2 juan4", "刈包": "gua4 bao1", "擔仔麵": "dan4 zai3 mian4",
+    "蚵仔": "ou2 a1", "鮮少": "xian3 shao3", "重重的": "zhong4 zhong4 de5",
+    "重重地": "zhong4 zhong4 de5", "曾女士": "zeng1 nv3 shi4", "曾太太": "zeng1 tai4 tai5",
 }  # fmt: skip
 """Phrase as written → its reading in Taiwan, stronger than the characters' own."""
 
@@ -94,6 +101,8 @@ def by_company(text: str, i: int) -> str | None:
 def _must_or_can(text: str, i: int) -> str | None:
     """Return how 得 is read: dei3 for must, de5 after a verb."""
     before, gained = text[i - 1 : i], text[i : i + 2] in _GAIN
+    if before in _WHO and text[i + 1 : i + 2] == "了":
+        return "de2"
     if before in _MUST or (before in _WHO and not gained) or text[i + 1 : i + 2] in _MUST_DO:
         return "dei3"
     return "de5" if before and not gained else None

@@ -7,11 +7,13 @@ they are exact: silences and words lie end to end from sample 0 to the last one 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -63,10 +65,15 @@ _QUIET = 0.01
 """Sound below this share of the loudest moment is silence: -40 dB."""
 _FAINT = 0.003
 """What is cut off at the ends stays below this share: -50 dB."""
+_SOFT = 0.02
+"""Between words, what is below this share is a rest: -34 dB."""
+_RESTS = {"…": 0.35, "—": 0.25, ".": 0.2, "!": 0.2, "?": 0.2}
+"""Symbol → seconds of silence that it stands for at the usual speed."""
 _WINDOW = 240  # samples, 10 ms: two periods of the lowest voice
 _LEAD, _TRAIL = 2, 4  # units of silence kept before and after the sound: 50 and 100 ms
 _LEVEL = 0.126  # -18 dBFS: RMS of the sounding parts
 _PEAK = 0.95
+_PRESSED = 1.6  # 4 dB, by which single peaks may be turned down unheard
 _FADE = 120  # samples, 5 ms
 
 
@@ -207,10 +214,12 @@ def check(request: SpeechRequest, offered: Sequence[Voice], provider: str) -> Vo
                     f"Choose one of: {', '.join(v.name for v in fitting)}.",
                 )
             return voice
+    alike = difflib.get_close_matches(request.voice, [v.name for v in fitting], n=1)
     raise InputError(
         "voice_unknown",
         f"There is no voice called {request.voice[:60]!r}.",
-        f"Choose one of: {', '.join(v.name for v in fitting)}.",
+        (f"Did you mean {alike[0]}? " if alike else "")
+        + f"Choose one of: {', '.join(v.name for v in fitting)}.",
     )
 
 
@@ -341,6 +350,65 @@ def merged(marks: Iterable[Mark]) -> list[Mark]:
     return out
 
 
+def rested(
+    sound: Samples,
+    symbols: Sequence[str],
+    owners: Sequence[int],
+    durations: Sequence[int],
+    speed: float,
+) -> tuple[Samples, list[int]]:
+    """Return a model's answer with a rest for each `…`, `—` and full stop between words.
+
+    The models hardly make one in short texts. Silence is laid where the sound is softest between
+    the two words, as much as is missing of the rest, in whole units.
+
+    Args:
+        sound: What the model returned.
+        symbols: Symbols of the call, without the two pads.
+        owners: Word of each symbol.
+        durations: Units of each token, pads included.
+        speed: How quick it is spoken; the rests are shorter with it.
+    """
+    lengths = list(durations)
+    ends = np.cumsum(lengths) * UNIT
+    if ends[-1] != len(sound):
+        return sound, lengths  # `utterance` refuses it
+    for group in reversed(_gaps(owners)):
+        wanted = max((_RESTS.get(symbols[i], 0.0) for i in group), default=0.0) / speed
+        if not wanted:
+            continue
+        start, end = int(ends[group.start]) - UNIT // 2, int(ends[group.stop]) + UNIT // 2
+        at, heard = _softest(sound, start, end)
+        missing = round((wanted * RATE - heard) / UNIT)
+        if missing > 0:
+            ramp = np.linspace(0, 1, _FADE, dtype=np.float32)
+            before, after = sound[:at].copy(), sound[at:].copy()
+            before[-_FADE:] *= ramp[::-1][-len(before) :]
+            after[:_FADE] *= ramp[: len(after)]
+            sound = np.concatenate([before, np.zeros(missing * UNIT, np.float32), after])
+            lengths[group.stop] += missing
+    return sound, lengths
+
+
+def _gaps(owners: Sequence[int]) -> list[range]:
+    """Return the runs of symbols between two words."""
+    spoken = [i for i, owner in enumerate(owners) if owner != SILENCE]
+    return [range(a + 1, b) for a, b in pairwise(spoken) if b - a > 1]
+
+
+def _softest(sound: Samples, start: int, end: int) -> tuple[int, int]:
+    """Return where it is softest from `start` to `end`, and how many samples around it are silent."""
+    total = np.concatenate(([0.0], np.cumsum(np.square(sound, dtype=np.float64))))
+    power = total[_WINDOW:] - total[:-_WINDOW]
+    start, end = max(start, 0), min(end, len(power))
+    at = start + int(power[start:end].argmin())
+    loud = np.flatnonzero(power > power.max() * _SOFT * _SOFT)
+    before, after = loud[loud < at], loud[loud > at]
+    first = int(before[-1]) + _WINDOW if len(before) else 0
+    last = int(after[0]) if len(after) else len(sound)
+    return at + _WINDOW // 2, max(0, last - first)
+
+
 def utterance(sound: Samples, owners: Sequence[int], durations: Sequence[int]) -> Utterance:
     """Join a model's answer to its times and take the long silence off both ends.
 
@@ -429,19 +497,35 @@ def snapped(whole: Utterance) -> Utterance:
 
 
 def levelled(sound: Samples) -> Samples:
-    """Return the sound at the common level, never above 0.95 of full scale, its ends faded."""
+    """Return the sound at the common level, never above 0.95 of full scale, its ends faded.
+
+    A voice with high peaks would be heard softer than another if they set its level.
+    """
     frames = sound[: len(sound) // _WINDOW * _WINDOW].reshape(-1, _WINDOW)
     power = np.square(frames, dtype=np.float64).mean(axis=1)
     loudest = power.max(initial=0.0)
     if not loudest:
         return sound
     level = float(np.sqrt(power[power > loudest * 0.01].mean()))
-    gain = min(_LEVEL / level, _PEAK / float(np.abs(sound).max()))
-    out = (sound * np.float32(gain)).astype(np.float32)
+    gain = min(_LEVEL / level, _PEAK * _PRESSED / float(np.abs(sound).max()))
+    out = _limited((sound * np.float32(gain)).astype(np.float32))
     ramp = np.linspace(0, 1, _FADE, dtype=np.float32)
     out[:_FADE] *= ramp[: len(out)]
     out[-_FADE:] *= ramp[::-1][-len(out) :]
     return out
+
+
+def _limited(sound: Samples) -> Samples:
+    """Return the sound with its peaks turned down to the highest allowed, and 5 ms around them."""
+    blocks = np.abs(np.pad(sound, (0, -len(sound) % _FADE))).reshape(-1, _FADE).max(axis=1)
+    over = np.maximum(blocks / _PEAK, 1.0)
+    if over.max(initial=1.0) <= 1.0:
+        return sound
+    around = np.pad(over, 1, mode="edge")
+    worst = np.maximum(np.maximum(around[:-2], around[2:]), over)
+    middles = (np.arange(len(over)) + 0.5) * _FADE
+    pressed: Samples = sound / np.interp(np.arange(len(sound)), middles, worst).astype(np.float32)
+    return pressed
 
 
 def write(sound: Samples, target: Path) -> None:

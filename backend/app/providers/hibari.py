@@ -30,7 +30,7 @@ class HibariSpeech:
     """
 
     name: ClassVar[str] = "hibari"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -73,9 +73,9 @@ class HibariSpeech:
             },
         )
         sound = dsp.synth(*(part[0] for part in spectra), noise)
-        return _voice.utterance(
-            sound, reading.owners[piece], np.ravel(durations).astype(int).tolist()
-        )
+        owners, units = reading.owners[piece], np.ravel(durations).astype(int).tolist()
+        rested = _voice.rested(sound, reading.symbols[piece], owners, units, speed)
+        return _voice.utterance(rested[0], owners, rested[1])
 
     def _open(self) -> Any:
         with self._lock:

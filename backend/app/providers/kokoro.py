@@ -68,7 +68,7 @@ class KokoroSpeech:
     """
 
     name: ClassVar[str] = "kokoro"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -111,9 +111,9 @@ class KokoroSpeech:
                 "speed": np.asarray([speed], np.float32),
             },
         )
-        return _voice.utterance(
-            np.ravel(sound), reading.owners[piece], np.ravel(durations).astype(int).tolist()
-        )
+        owners, units = reading.owners[piece], np.ravel(durations).astype(int).tolist()
+        rested = _voice.rested(np.ravel(sound), reading.symbols[piece], owners, units, speed)
+        return _voice.utterance(rested[0], owners, rested[1])
 
     def _style(self, voice: str) -> _voice.Samples:
         """Return the style rows of a voice, (510, 256): one per number of symbols."""

@@ -7,6 +7,7 @@ licensed CC BY 3.0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
@@ -35,7 +36,7 @@ class OpenJTalkSpeech:
     """Says Japanese sentences with the voice that comes with pyopenjtalk-plus."""
 
     name: ClassVar[str] = "openjtalk"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -56,29 +57,33 @@ class OpenJTalkSpeech:
         voice = _voice.check(request, _VOICES, self.name)
         changed = _japanese.spoken(request.text, request.pronunciations)
         parsed = _japanese.parse(changed.text)
-        reading = _reading(parsed)
+        reading = _reading([word for part in parsed for word in part.words])
         _voice.check_reading(reading, request.text, request.language)
         reading = changed.written(reading)
-        with self._lock:
-            sound, marks = _said(parsed, reading.owners)
-        whole = _voice.cut(_quickened(sound, marks, request.speed))
+        owners = iter(reading.owners)
+        parts = []
+        for part in parsed:
+            with self._lock:
+                sound, marks = _said(part, list(islice(owners, len(part.words))))
+            parts.append(_quickened(sound, marks, request.speed))
+        whole = _voice.cut(_voice.joined(parts))
         return _voice.spoken(request, reading, whole, target, voice=voice.name, provider=self.name)
 
 
-def _reading(parsed: _japanese.Parsed) -> Reading:
+def _reading(words: Sequence[_japanese.Word]) -> Reading:
     """Return a reading with one symbol per word: a voice of labels needs no others."""
-    count = len(parsed.words)
-    return Reading([" "] * count, list(range(count)), [word.span for word in parsed.words])
+    count = len(words)
+    return Reading([" "] * count, list(range(count)), [word.span for word in words])
 
 
 def _said(parsed: _japanese.Parsed, owners: Sequence[int]) -> tuple[_voice.Samples, list[Mark]]:
-    """Return the sound of a text at 48 kHz with the marks of its words.
+    """Return the sound of a stretch at 48 kHz with the marks of its words.
 
     The engine tells no durations. But at its own pace a label lasts as long alone as in company:
     each state's duration is the rounded mean of its distribution.
 
     Args:
-        parsed: The text.
+        parsed: The stretch.
         owners: Word as written, of each of its words.
 
     Raises:

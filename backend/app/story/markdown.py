@@ -3,8 +3,8 @@
 Deeper headings start scenes, too. `![alt](path)` is the scene's picture; a further picture of
 the same section starts a scene of its own where words follow it. `<!-- card: quote -->` on a line
 of its own chooses the design of the scene's card; three items of a list under a heading make it a
-list. Without any heading below the title, the text is
-cut by reading time like plain text.
+list. A verse keeps its lines. Without any heading below the title, the text is cut by reading time
+like plain text.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from app.story.parts import Draft, Source, Story
 
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CARD = re.compile(r"<!--\s*card\s*:([^>]*?)-->", re.IGNORECASE)
+_VERSE_COLUMNS = 44
+"""Of the longest line of a verse; who breaks lines to fit a page has longer ones."""
 _UNSPOKEN = {"fence": "a code block", "code_block": "a code block", "table_open": "a table"}
 
 
@@ -98,7 +100,8 @@ class _Builder:
 
     def add(self, opening: Token, inline: Token) -> None:
         line = inline.map[0] + 1 if inline.map else 1
-        pieces = list(_pieces(inline.children or (), line))
+        verse = opening.type == "paragraph_open" and _is_verse(inline.content)
+        pieces = list(_pieces(inline.children or (), line, verse=verse))
         if opening.type == "heading_open":
             self._heading(opening.tag, pieces, line)
             pieces = [piece for piece in pieces if isinstance(piece, _Picture)]
@@ -153,11 +156,33 @@ def _flat(pieces: Iterable[_Words | _Picture]) -> str:
     return "\n".join(" ".join(line.split()) for line in lines).strip()
 
 
-def _pieces(children: Iterable[Token], line: int) -> Iterator[_Words | _Picture]:
+def _is_verse(content: str) -> bool:
+    """Return True for a paragraph whose lines were broken for their own sake, not for the page.
+
+    In Chinese and Japanese they are short and not all of them end in a mark; in English each
+    begins with a capital, too.
+    """
+    lines = [line.strip() for line in content.split("\n")]
+    widths = [lang.width(line) for line in lines]
+    if len(lines) < 2 or max(widths) > _VERSE_COLUMNS or not all(widths):
+        return False
+    if all(lang.width(line[0]) == 1 for line in lines):
+        return all(line.lstrip("\"'“‘—-")[:1].isupper() for line in lines)
+    if any("a" <= line[0] <= "z" for line in lines):
+        return False
+    even = max(widths) > _VERSE_COLUMNS / 2 and min(widths[:-1]) >= 0.8 * max(widths)
+    return not even and any(line[-1].isalnum() for line in lines[:-1])
+
+
+def _pieces(children: Iterable[Token], line: int, *, verse: bool) -> Iterator[_Words | _Picture]:
     """Yield the words of an inline token as plain text, and its pictures with their lines."""
     last = ""
     soft = False
     for token in children:
+        if token.type == "softbreak" and verse:
+            yield _Words("\n", line)
+            line += 1
+            continue
         if token.type == "softbreak":
             line, soft = line + 1, True
             continue

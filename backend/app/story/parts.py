@@ -436,7 +436,8 @@ def _first_words(drafts: list[Draft], language: lang.Language) -> str:
 
 
 def _scene(number: int, draft: Draft, language: lang.Language) -> Scene:
-    visual = Visual(card=draft.card or ("list" if draft.heading and draft.items > 2 else None))
+    listed = bool(draft.heading) and draft.items > 2 and draft.card is None
+    visual = Visual(card=draft.card, suggested="list" if listed else None)
     if draft.picture:
         visual = Visual(kind="picture", path=draft.picture, alt=draft.alt)
     return Scene(

@@ -64,4 +64,4 @@ def _joined(lines: list[str]) -> str:
     listed = any(_BULLET.match(line) for line in lines)
     if longest >= 50 and not listed and all(width >= 0.6 * longest for width in widths[:-1]):
         return parts.unwrapped(lines)
-    return "\n".join(_BULLET.sub("", line).strip() for line in lines)
+    return ("\n\n" if listed else "\n").join(_BULLET.sub("", line).strip() for line in lines)

@@ -7,6 +7,7 @@ ids, so a caller's own `.get()` returns without a second run and without a worke
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from app.errors import Cancelled, InternalError, ReelchainError, rebuild
 from app.models import Stage
 from app.project import STAGE_ORDER, Project, ProjectState
 from app.tasks._links import Links
+
+ANSWERING = ".answering.lock"
+ANSWER_SECONDS = 10.0
+"""Longest wait for another one who answers: his process may be stopped."""
 
 
 def answer(
@@ -35,6 +40,16 @@ def answer(
     due = [task_id for task_id in state.callers if task_id != but]
     if upto is not None:  # those of the stages before were answered as these were done
         due = [task_id for task_id in due if state.callers[task_id] == upto]
+    if not due:
+        return
+    with contextlib.ExitStack() as held:
+        # of two at once the second finds what the first has answered, and sends nothing again
+        with contextlib.suppress(disk.Locked):  # rather twice than never
+            held.enter_context(project.holding(ANSWERING, wait=ANSWER_SECONDS))
+        _answer_all(project, state, due, upto)
+
+
+def _answer_all(project: Project, state: ProjectState, due: list[str], upto: Stage | None) -> None:
     unanswered = _unanswered(due)
     for task_id in due:
         if task_id in unanswered:
@@ -45,8 +60,6 @@ def answer(
 
 def _unanswered(task_ids: list[str]) -> list[str]:
     """Return those without a result yet: one question for all."""
-    if not task_ids:
-        return []
     backend: Any = celery_app.backend
     metas: Any = celery_app.redis.mget([backend.get_key_for_task(i) for i in task_ids])
     return [i for i, raw in zip(task_ids, metas, strict=True) if not _is_final(backend, raw)]

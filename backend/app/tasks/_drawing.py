@@ -240,7 +240,7 @@ def _wishes(context: StageContext, made: Script) -> list[_Wish | None]:
     seen: Counter[tuple[object, ...]] = Counter()
     wishes: list[_Wish | None] = []
     for number, scene in enumerate(made.scenes):
-        if scene.visual.kind == "picture":
+        if not scene.visual.may_be_found:
             wishes.append(None)
             continue
         heading = scene.heading or ("" if number else made.title)
@@ -442,7 +442,7 @@ def told(scene: Scene, made: Script) -> cards.Told:
         narration=scene.narration,
         language=made.language,
         place="only" if first and last else "first" if first else "last" if last else "middle",
-        wanted=scene.visual.card,
+        wanted=scene.visual.card or scene.visual.suggested,
     )
 
 

@@ -163,9 +163,10 @@ class ProjectPurse:
             usd = _price(usage)
             state = self._project.state()
             with self._shared(state):
-                facts = spend.line(usage, usd)
-                self._project.log(spend.CODE, stage=self._stage, run=state.run.number, **facts)
-                with self._project.transaction() as state:
+                told = {"stage": self._stage, "run": state.run.number, **spend.line(usage, usd)}
+                # the line under the state's lock: of a thread that was left behind, the next purse
+                # would take it over, and this one would add it once more
+                with self._project.transaction(line={"code": spend.CODE, **told}) as state:
                     spend.add(state.spend, usage, usd)
                 self._asked.pop(thread, None)
                 self._reserve()

@@ -17,7 +17,7 @@ from app import disk, errors, logs
 from app.celery_app import celery_app
 from app.errors import InputError, ReelchainError
 from app.models import Stage
-from app.project import Outdated, Project
+from app.project import WORK, Outdated, Project
 from app.tasks import _callers, dispatch
 from app.tasks._context import (
     DEFINITIONS,
@@ -135,7 +135,7 @@ class _Message:
             try:
                 result = self._turn()
             except disk.Locked:
-                if attempt < OUTDATED_TRIES and self._holder_is_outdated():
+                if attempt < OUTDATED_TRIES and self._holder_lets_go():
                     continue
                 result = JOINED
             if not isinstance(result, str):
@@ -180,12 +180,14 @@ class _Message:
         """Return the project without the fence of the run that has just been left."""
         return Project(self.project.folder, self.project.id)
 
-    def _holder_is_outdated(self) -> bool:
-        """Tell whether the run's turn has come, and only an older one has not let go yet."""
+    def _holder_lets_go(self) -> bool:
+        """Tell whether the run's turn has come, and only an older one has not let go yet, or an edit."""
         holder = self.project.owner()
+        if holder is None or holder.purpose != WORK:
+            return True
         current = self.project.state().run
         ours = self.run is not None and self.run == current.number and current.on_its_way
-        return ours and holder is not None and holder.run < current.number
+        return ours and holder.run < current.number
 
     def _called_off(self, why: str) -> dict[str, Any] | Joined | None:
         if why == "drain":

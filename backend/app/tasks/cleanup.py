@@ -49,7 +49,7 @@ def _is_ours(project: Project, path: Path) -> bool:
 
 def _files(project: Project) -> Iterator[Path]:
     for room in ROOMS:
-        yield from sorted(p for p in (project.folder / room).rglob("*") if p.is_file())
+        yield from (path for path, _ in disk.files(project.folder / room))
 
 
 def parts(state: ProjectState) -> list[Artifact]:

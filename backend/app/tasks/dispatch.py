@@ -14,6 +14,7 @@ from celery.result import AsyncResult
 
 from app import disk, messages, progress
 from app.celery_app import PRIORITIES, celery_app, redis_priority
+from app.errors import NotFoundError
 from app.models import Stage
 from app.project import EDIT, STAGE_ORDER, Outdated, Project, ProjectState
 from app.project import owner as owners
@@ -195,6 +196,8 @@ def settle(project: Project) -> None:
             project.rest(state.run.number)
     except Outdated:
         log.info("another run of project %s has begun meanwhile", project.id)
+    except NotFoundError as gone:
+        log.info("after the end of its run: %s", gone)
     except Exception:  # the run's own outcome stands, whatever comes after it
         log.exception("what follows the end of project %s's run is not all done", project.id)
 
@@ -213,10 +216,11 @@ def cancel(project: Project, *, even_idle: bool = False) -> bool:
     """
     if not project.cancel(even_idle=even_idle):
         return False
-    state = project.state()
-    text = messages.text("cancelled", state.spec.language)
-    tell(state, "cancelled", text, status="cancelled", final=True)
-    settle(project)
+    with contextlib.suppress(NotFoundError):  # removed meanwhile, which a cancelled one may be
+        state = project.state()
+        text = messages.text("cancelled", state.spec.language)
+        tell(state, "cancelled", text, status="cancelled", final=True)
+        settle(project)
     return True
 
 

@@ -118,6 +118,8 @@ class Watchdog:
                 self.look_after(open_project(number), touched)
             except NotFoundError:  # removed by hand, and its marker left
                 (projects_dir() / ACTIVE / str(number)).unlink(missing_ok=True)
+            except Outdated:
+                continue  # cancelled, or begun anew, just now
             except Exception as error:  # noqa: BLE001 - this one; the others go on
                 log.warning("project %s could not be looked after: %s", number, error)
         if self._fresh or not (projects_dir() / ACTIVE).exists():
@@ -207,8 +209,8 @@ class Watchdog:
         deaths = {unit: state.run.deaths.get(unit, 0) + weight for unit in _in_hand(note)}
         records.close_lost(project.id, state.run.number)
         if note.stage is not None and max(deaths.values(), default=0) > MOST_DEATHS:
+            _bury(project, state.run.number, note.stage, deaths)
             project.leave(None)
-            _bury(project, note.stage, deaths)
             return ENDED
         return self._begin(project, state, "owner_lost", deaths)
 
@@ -314,20 +316,27 @@ def _record_failure(project: Project, state: ProjectState, note: Owner) -> int |
     """Write into the state what its owner could only leave as a note: the disk was full."""
     if note.stage is None or note.error is None or note.run != state.run.number:
         return None
-    if not fail(project, note.stage, note.error):
+    if not fail(_bound(project, note.run), note.stage, note.error):
         return None
     project.leave(None)
     return ENDED
 
 
-def _bury(project: Project, stage: Stage, deaths: dict[str, int]) -> None:
+def _bury(project: Project, run: int, stage: Stage, deaths: dict[str, int]) -> None:
     error = PermanentError(
         "worker_lost",
         f"One worker after another died while making {', '.join(sorted(deaths))}.",
         "See the workers' logs (memory?), then ./reelchain dead replay or run the project again.",
     )
-    fail(project, stage, fact_of(error))
+    fail(_bound(project, run), stage, fact_of(error))
     log.error("project %s: %s", project.id, error)
+
+
+def _bound(project: Project, run: int) -> Project:
+    """Return a handle for a run alone: another may begin, or this one be cancelled, meanwhile."""
+    bound = Project(project.folder, project.id)
+    bound.fence = run
+    return bound
 
 
 def _tell_rescued(project: Project, run: int) -> None:
@@ -344,9 +353,8 @@ def _time_up(task_name: str, task_id: str) -> None:
             project = open_project(number)
             note = project.owner()
             if stage is not None and note is not None and note.task == task_id:
-                project.fence = note.run
-                fail(project, stage, fact_of(time_limit(stage)))
-                dispatch.settle(Project(project.folder, project.id))
+                fail(_bound(project, note.run), stage, fact_of(time_limit(stage)))
+                dispatch.settle(project)
 
 
 class _Step(bootsteps.StartStopStep):

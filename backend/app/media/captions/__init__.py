@@ -10,9 +10,9 @@ from app.media.captions.cues import LEAD, LIMITS, Cue, Mark, speed, timed, too_f
 from app.media.captions.cutting import cut, grouped, pieces
 from app.media.captions.files import ass, srt, vtt
 from app.media.captions.painting import Painter, Raster
-from app.media.captions.places import COLUMNS, COVERED, LINES, Box, room, safe, shape, zone
+from app.media.captions.places import COLUMNS, COVERED, LINES, Box, Shape, room, safe, shape, zone
 
-VERSION = "4"
+VERSION = "5"
 """Of how captions are cut and look; raise it when the same words would come out otherwise."""
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Mark",
     "Painter",
     "Raster",
+    "Shape",
     "ass",
     "cut",
     "grouped",

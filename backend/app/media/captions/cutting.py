@@ -6,7 +6,7 @@ A cue shows the text as written, in at most two lines that break between phrases
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from math import inf
 
 from app import language as languages
+from app.media import breaking
 from app.media.captions.cues import LIMITS, SHORTEST, Cue, Mark
 from app.media.captions.places import COLUMNS, LINES, PHRASE_COLUMNS, shape
 from app.models import Language, Word
@@ -29,16 +30,29 @@ _SILENT = 100.0
 _TOO_FAST = 1.5  # for every time the limit that it is above it
 _TOO_SHORT = 1.2  # for every second it is too short
 _LONELY = 1.0
-_LEANING = 0.3
+_LEANING = 0.75  # of what `breaking` says, as below
 _DANGLING = 0.6
+_UNEASE = 0.9
 _UNEASY = 0.5  # for a break between its lines that is worse than one in the middle of a clause
 
-_CLAUSE = re.compile(r"[,;:!?…⋯—，。；：！？、]+[）」』”)\"]*\s*|[.](?=\s)\s*")
+_CLAUSE = re.compile(
+    r"(?:[;!?…⋯—，。；！？、]|[,:：](?!(?<=\d.)\d))+[）」』”)\"]*\s*|[.](?=\s)\s*"  # not 9:30
+)
 _FRAGMENT: dict[Language, int] = {"en": 9, "zh-TW": 8, "ja": 8}
 """Columns of a piece of a clause that does not stand by itself at the end or start of a line."""
 _SENTENCE = re.compile(r"[。！？]|[.!?](?=\s)")
 _CLOSING = '」』”)）" '
-_OPENED = re.compile(r"[「『（《“][^」』）》”]{1,2}$")
+_ABBREVIATED = re.compile(
+    r"\b(?:[A-Z]|[ap]\.m|Dr|Mrs?|Ms|Prof|St|Mt|Gen|Sen|vs|No|Nos|Fig|e\.g|i\.e|approx"
+    r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s)"
+)
+"""What ends in a full stop and goes on."""
+_JOINT = re.compile(r"(?<=[/_?&=#-])(?=\w)|(?<=://)|(?<=\w)(?=\.\w)")
+"""Where an address or an option is broken that is longer than a line."""
+_SPACED = re.compile(r"[^\W\d_A-Za-z] [A-Za-z0-9]|[A-Za-z0-9%] [^\W\d_A-Za-z]")
+"""A space between Chinese characters and others, which some writers set."""
+_OPENED = re.compile(r"[「『（《“][^」』）》”]{1,3}$")
+_PAIRS = {"」": "「", "』": "『", "）": "（", "》": "《", ")": "(", "”": "“"}
 _ASIDE = frozenset("（(「『《“—―")
 _ORPHAN = 6
 """Columns that no line is as short as, if the words allow: three characters."""
@@ -67,6 +81,26 @@ class _Task:
     def edges(self) -> list[int]:
         """Columns before each character."""
         return list(accumulate(map(languages.width, self.text), initial=0))
+
+    @cached_property
+    def sense(self) -> str:
+        """The text, as long, with full stops only where a sentence ends."""
+        return _ABBREVIATED.sub(lambda found: found[0][:-1] + "·", self.text)
+
+    @cached_property
+    def _spans(self) -> tuple[list[int], list[int]]:
+        begun = [word.span[0] for word in self.words]
+        return begun, list(accumulate((word.span[1] for word in self.words), max))
+
+    def within(self, start: int, end: int) -> Sequence[_Said]:
+        """Return the words of which a part lies in a part of the text."""
+        begun, ended = self._spans
+        return self.words[bisect_right(ended, start) : bisect_left(begun, end)]
+
+    def after(self, end: int) -> _Said | None:
+        """Return the first word that begins at a place or after it."""
+        at = bisect_left(self._spans[0], end)
+        return self.words[at] if at < len(self.words) else None
 
     def width(self, start: int, end: int) -> int:
         """Return the columns of a part of the text, without the white space around it."""
@@ -143,7 +177,15 @@ def grouped(cue: Cue, language: Language) -> Cue:
         else:
             made.append(mark)
         last = phrase
-    return replace(cue, marks=tuple(made))
+    return replace(cue, marks=tuple(_closed(mark, cue.lines[mark.line]) for mark in made))
+
+
+def _closed(mark: Mark, line: str) -> Mark:
+    """Return `mark` with the bracket or quotation mark that closes what it opens."""
+    marked = line[mark.begin : mark.until]
+    pair = _PAIRS.get(line[mark.until : mark.until + 1])
+    open_ = pair is not None and marked.count(pair) > marked.count(line[mark.until])
+    return replace(mark, until=mark.until + 1) if open_ else mark
 
 
 def _joined(cue: Cue) -> tuple[str, list[int]]:
@@ -154,9 +196,12 @@ def _joined(cue: Cue) -> tuple[str, list[int]]:
         if before.line < after.line and before.start == after.start
     }
     text, offsets = "", []
+    mixed = any(map(_SPACED.search, cue.lines))
     for number, line in enumerate(cue.lines):
-        spaced = text and line and languages.width(text[-1]) == 1 == languages.width(line[0])
-        if spaced and number not in broken:
+        sides = (text[-1:], line[:1])
+        letters = "".join(sides).isalnum() and all(sides)
+        widths = [languages.width(side) for side in sides]
+        if (widths == [1, 1] or (mixed and letters and sum(widths) == 3)) and number not in broken:
             text += " "
         offsets.append(len(text))
         text += line
@@ -192,13 +237,15 @@ def _within_piece(task: _Task, start: int, end: int, edges: set[int]) -> Iterato
     """Yield places in a piece wider than a line: between its words, else between characters."""
     text, limit = task.text, task.columns
     columns = list(accumulate((languages.width(c) for c in text[start:end]), initial=0))
+    joints = {match.start() for match in _JOINT.finditer(text, start, end)}
     at = 0
     while task.width(start + at, end) > limit:
         parts = -(-task.width(start + at, end) // limit)
         aim = columns[at] + (columns[-1] - columns[at]) / parts
         fits = [i for i in range(at + 1, end - start) if columns[i] - columns[at] <= limit]
         whole = [i for i in fits if not _glued(text, start + i)]
-        best = [i for i in whole if start + i in edges] or whole or fits or [at + 1]
+        joined = [i for i in whole if start + i in joints]
+        best = joined or [i for i in whole if start + i in edges] or whole or fits or [at + 1]
         at = min(best, key=lambda i: abs(columns[i] - aim))
         if start + at >= end:
             return
@@ -248,36 +295,30 @@ def _cut(task: _Task) -> list[_Lines]:
 
 
 def _cost(task: _Task, start: int, end: int, break_at: int | None, filled: float) -> float:
-    part = task.text[start:end].strip()
+    part = task.sense[start:end].strip()
     cost = 1 + filled**2
     if end < len(task.text) and part[-1:] not in _CLAUSE_END:
-        cost += _OPEN_END + (_LEANING if _leans(part) else 0)
+        leaning = breaking.leaning(task.text[start:end], task.text[end : end + 40], task.language)
+        cost += _OPEN_END + _LEANING * max(0.0, leaning)
     if languages.width(part) <= 4 and len(part) < len(task.text.strip()):
         cost += _LONELY
     if end < len(task.text) and _dangles(part, task.language):
         cost += _DANGLING
-    opened = start > 0 and task.text[:start].rstrip()[-1:] not in _CLAUSE_END
+    opened = start > 0 and task.sense[max(0, start - 9) : start].rstrip()[-1:] not in _CLAUSE_END
     if opened and _ends_soon(part, task.language):
         cost += _DANGLING
     if break_at is not None:
         cost += _UNEASY * max(0.0, _unease(task, start, break_at, end))
-    words = _within(task.words, start, end)
+    words = task.within(start, end)
     if not words:
         return cost + (_SILENT if task.words else 0)
     default = words[-1].end + SHORTEST / 2
-    gone = next((word.start for word in task.words if word.span[0] >= end), default)
+    following = task.after(end)
+    gone = following.start if following else default
     shown = gone - words[0].start
     limit = LIMITS[task.language] * (1 if task.language == "en" else 2)
     excess = languages.width(part) / max(shown, 0.05) / limit - 1
     return cost + _TOO_FAST * min(max(excess, 0), 3) + _TOO_SHORT * max(SHORTEST - shown, 0)
-
-
-def _leans(text: str) -> bool:
-    return text[-8:].rstrip().rpartition(" ")[2].lower() in languages.LEANING
-
-
-def _within(words: Sequence[_Said], start: int, end: int) -> list[_Said]:
-    return [word for word in words if word.span[0] < end and word.span[1] > start]
 
 
 def _lines(task: _Task, places: Sequence[int]) -> _Lines:
@@ -294,7 +335,7 @@ def _lines(task: _Task, places: Sequence[int]) -> _Lines:
 
 def _unease(task: _Task, start: int, at: int, end: int) -> float:
     """Return how badly a cue reads with its lines broken at `at`; an even break in a clause is 0."""
-    text = task.text
+    text = task.sense
     before, after = text[start:at].rstrip(), text[at:end].strip()
     upper, lower = task.width(start, at), task.width(at, end)
     shorter, mark = min(upper, lower), before[-1:]
@@ -312,8 +353,7 @@ def _unease(task: _Task, start: int, at: int, end: int) -> float:
         unease += 0.7
     if _OPENED.search(before):
         unease += 1.1
-    if _leans(before):
-        unease += 0.35
+    unease += _UNEASE * max(0.0, breaking.leaning(text[start:at], after, task.language))
     if _dangles(before, task.language):
         unease += 0.6
     if mark not in _CLAUSE_END and _ends_soon(after, task.language):
@@ -323,7 +363,7 @@ def _unease(task: _Task, start: int, at: int, end: int) -> float:
 
 def _ends_soon(part: str, language: Language) -> bool:
     """Return True where `part` begins with the last words of a clause."""
-    first = _CLAUSE.search(part)
+    first = _CLAUSE.search(f"{part} ")
     return first is not None and _is_fragment(part[: first.start()], language)
 
 
@@ -349,7 +389,7 @@ def _cue(task: _Task, spans: Sequence[tuple[int, int]], seconds: float) -> Cue:
         line = task.text[start:end]
         left = start + len(line) - len(line.lstrip())
         lines.append(line.strip())
-        for word in _within(task.words, start, end):
+        for word in task.within(start, end):
             begin = max(word.span[0] - left, 0)
             until = begin + len(lines[-1][begin : max(word.span[1] - left, 0)].rstrip())
             if until > begin:

@@ -35,7 +35,7 @@ __all__ = [
     "shown_at_once",
 ]
 
-VERSION = f"3 {_GROUNDS}"
+VERSION = f"4 {_GROUNDS}"
 """Raised when the same inputs give another picture."""
 
 

@@ -30,12 +30,21 @@ def read(told: Told) -> Words | None:
     short = len(told.sentences) <= _MOST and (
         written.width(plain(told.narration)) <= _MOST * LONG[told.language]
     )
-    words = f"{told.heading}\n{told.narration}"
-    farewell = told.place == "last" and short and _FAREWELL[told.language].search(words)
-    if not farewell and told.wanted != "end":
+    if not (told.place == "last" and short and _farewell(told)) and told.wanted != "end":
         return None
-    line = plain(told.heading) or messages.text("card_end", told.language)
+    line = plain(told.heading) if written.speakable(told.heading) else ""
+    line = line or messages.text("card_end", told.language)
     return Words("end", heading=line, text=display(told.title))
+
+
+def _farewell(told: Told) -> bool:
+    """Return True where a heading says goodbye, or at least half of what is said under it."""
+    says = _FAREWELL[told.language]
+    if says.search(told.heading):
+        return True
+    sizes = [(written.width(one), bool(says.search(one))) for one in told.sentences]
+    said = sum(size for size, fits in sizes if fits)
+    return said > 0 and 2 * said >= sum(size for size, _ in sizes)
 
 
 def lay(words: Words, page: Page) -> Sheet | None:

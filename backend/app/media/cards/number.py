@@ -15,7 +15,7 @@ from app.models import Language
 _MOST = 3
 """Sentences of a scene that is about one figure."""
 
-_SI = r"km/h|km²|km|cm|mm|kg|mg|kWh|kW|MW|GW|TWh|°C|°F|℃|GB|TB|MB|m²|m³|Hz|m"
+_SI = r"km/h|km/s|km²|km|cm|mm|nm|kg|mg|kWh|kW|MW|GW|TWh|°C|°F|℃|GB|TB|MB|m²|m³|m/s|kJ|mL|ml|GHz|MHz|kHz|Hz|g|L|m"
 _EN_THINGS = (
     "per ?cent|percent|times|degrees|kilomet(?:re|er)s|met(?:re|er)s|miles|feet|tonn?es|tons|kilograms"
     "|kilos|grams|lit(?:re|er)s|acres|hectares|light[- ]years|years|months|weeks|days|hours|minutes"
@@ -52,6 +52,18 @@ _LESS = re.compile(
 """What stands before a figure below zero, or the end of a range: by itself it would be wrong."""
 _MORE = re.compile(r" ?(?:[-–~～〜]|\b(?:to|or)\b|[到至或]|から) ?\d")
 """What follows the beginning of a range."""
+_DATED = re.compile(
+    r"(?:西元|公元|民國|西曆|西暦|紀元|明治|大正|昭和|平成|令和)前?\s?$|\b(?:AD|BC|CE)\s$"
+)
+"""What stands before a year of whatever length."""
+_ASIDE = re.compile(r"\s?\([^()]*\)|（[^（）]*）")
+_RIVAL = re.compile(
+    r"(?<![A-Za-z0-9.,/-])\d+(?:[.,]\d+)*(?:\s?[×x]\s?\d+[⁰¹²³⁴-⁹⁻]+|\s?[A-Za-zµμΩ°%]+(?:[/·][A-Za-z]+)?"
+    r"|(?<=\.\d)(?!\d)|(?<=\.\d\d)(?!\d)|\s?(?![年月日號号点點分秒時时第歲歳]|世紀)[一-鿿])"
+)
+"""A figure by its looks, whatever it counts."""
+_RIVALS = 2
+"""Figures beside one, from which on a scene is about none of them."""
 _WIDE = str.maketrans("０１２３４５６７８９％", "0123456789%")
 _YEAR = re.compile(r"[12]\d{3}")
 _FEW = 3
@@ -79,17 +91,32 @@ class _Figure(NamedTuple):
 def read(told: Told) -> Words | None:
     """Take a short scene with one figure in it, which its heading or its sentence says what of."""
     heading = plain(told.heading).translate(_WIDE)
-    sentences = [sentence.translate(_WIDE) for sentence in told.sentences]
+    sentences = [_ASIDE.sub("", one.translate(_WIDE)) for one in told.sentences]
     if len(sentences) > _MOST and told.wanted != "number":
         return None
     found = [(text, figure) for text in (heading, *sentences) for figure in _figures(text, told)]
     if not found or len({(one.number, one.unit) for _, one in found}) > 1:
         return None
     text, figure = found[-1]
+    if told.wanted != "number" and _rivalled(figure, sentences):
+        return None
     label = heading if heading and text is not heading else _label(text, figure, told.language)
     if not label or written.width(label) > LONG[told.language]:
         return None
     return Words("number", heading=heading, text=label, number=figure.number, unit=figure.unit)
+
+
+def _rivalled(figure: _Figure, sentences: list[str]) -> bool:
+    """Return True where a scene has other figures that it may as well be about."""
+    bare = figure.number.lstrip("NTUSHK$€£¥")
+    rivals = [
+        match[0]
+        for text in sentences
+        for match in _RIVAL.finditer(text)
+        if not re.match(rf"{re.escape(bare)}(?![\d.])", match[0])
+    ]
+    measured = [one for one in rivals if re.search(r"\.|[/·⁰¹²³⁴-⁹⁻]", one)]
+    return bool(measured) or len(rivals) >= _RIVALS
 
 
 def _figures(text: str, told: Told) -> list[_Figure]:
@@ -97,7 +124,8 @@ def _figures(text: str, told: Told) -> list[_Figure]:
     for match in _FIGURE[told.language].finditer(text):
         digits, unit = match["digits"], match["unit"] or ""
         value = float(digits.replace(",", ""))
-        year = _YEAR.fullmatch(digits) and unit in ("", "年")
+        dated = unit == "年" and _DATED.search(text[: match.start()])
+        year = dated or (_YEAR.fullmatch(digits) and unit in ("", "年"))
         told_much = unit or "," in digits or match["sign"] or value >= 10_000
         few = value < _FEW and not _OF_SCALE.search(unit) and "." not in digits
         begins = match.start("sign" if match["sign"] else "digits")

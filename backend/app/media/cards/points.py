@@ -25,6 +25,8 @@ from app.models import Language
 
 MOST = 6
 """Points of a card; who has more to tell has a text, not a list."""
+_LEAST_OF_TWO = 2
+"""Points on the first of two pages, at least."""
 
 _HEADS = (0.32, 0.22, 0.15)
 """Shares of the page that a heading has at most: less of it where the points gain by that."""
@@ -45,6 +47,11 @@ _BULLET = re.compile(r"[-*+•‣◦・●○▪–—]\s+|[・●○▪]")
 _NUMERAL = re.compile(
     r"\(?\d{1,2}[.)、．）]\s*|[①-⑳]\s*|[一二三四五六七八九十]、|step \d+[:.]\s*", re.IGNORECASE
 )
+_ORDERED = re.compile(
+    r"\bsteps?\b|\bhow to\b|\brecipe\b|步驟|做法|作法|流程|手順|作り方|やり方|使い方|ステップ",
+    re.IGNORECASE,
+)
+"""Headings of what is done in order, so that a list below has numbers."""
 _ENDED = re.compile(r"[.!?。！？…,，、;；:：][\"'”’」』)）]*$")
 _COLON = re.compile("[:：]$")
 
@@ -95,7 +102,9 @@ def read(told: Told) -> Words | None:
     if any(before.sentence >= after.sentence for before, after in pairwise(made)):
         return None  # spoken in one breath: nothing to build up
     heading = plain(told.heading) or _intro(told, made[0].sentence)
-    return Words("list", heading=heading, points=made, numbered=numbered)
+    verse = not numbered and _is_verse(told, points[0][1])
+    numbered = not verse and (numbered or bool(_ORDERED.search(told.heading)))
+    return Words("list", heading=heading, points=made, numbered=numbered, verse=verse)
 
 
 _Found = tuple[list[tuple[str, int]], bool]
@@ -123,6 +132,14 @@ def _lines(told: Told) -> _Found | None:
     if len(bare) - start >= 3 and all(items[start:]):
         return bare[start:], False
     return None
+
+
+def _is_verse(told: Told, start: int) -> bool:
+    """Return True where the points from `start` on are lines below each other, without marks."""
+    lines = told.narration[start:].strip().split("\n")
+    marked = re.compile(f"{_BULLET.pattern}|{_NUMERAL.pattern}", re.IGNORECASE)
+    before = told.narration[:start].rstrip(" \t").rpartition("\n")[2]
+    return len(lines) > 1 and all(lines) and not before and not any(map(marked.match, lines))
 
 
 def _item(text: str, told: Told) -> bool:
@@ -161,20 +178,34 @@ def _intro(told: Told, first: int) -> str:
 
 
 def lay(words: Words, page: Page) -> Sheet | None:
-    """Set the points in one size below the heading; None where they are too much for the page."""
+    """Set the points in one size below the heading; None where they are too much for the page.
+
+    What doesn't fit at once is shown on two pages: the second one begins with its first point.
+    """
+    count = len(words.points)
+    half = (count + 1) // 2
+    found = _laid(words, page, (range(count),))
+    if found is None and half >= _LEAST_OF_TWO:
+        found = _laid(words, page, (range(half), range(half, count)))
+    return found
+
+
+_Pages = tuple[range, ...]
+"""Which points are shown together."""
+
+
+def _laid(words: Words, page: Page, pages: _Pages) -> Sheet | None:
     best: tuple[float, Sheet] | None = None
     for share in _HEADS if words.heading else _HEADS[:1]:
         top = _top(words, page, share)
         if top is None:
             continue
-        head = top.items[-1][0].height if top.items else 0
-        between = min(page.px(0.055) + head // 4, page.px(0.09)) if head else 0
-        rows = _fitted(words, page, top, page.height - top.height - between)
+        rows = _fitted(words, page, top, page.height - top.height - _between(page, top), pages)
         if not rows:
             continue
         size = log(rows[0].size)
         if best is None or size > best[0] + _WORTH:
-            best = size, _placed(words, page, top, between, rows)
+            best = size, _placed(words, page, top, rows, pages)
     return best[1] if best else None
 
 
@@ -183,21 +214,24 @@ def _top(words: Words, page: Page, share: float) -> Stack | None:
     colours, top = page.style.colours, Stack()
     if not words.heading:
         return top
-    head = page.heading(
-        words.heading,
-        height=round(page.height * share),
-        largest=page.style.scale.heading * (0.9 if page.tall else 1.05),
-        least=0.4,
-        lines=2,
-    )
-    if not complete(head, words.heading):
+    for lines in (2, 3):
+        head = page.heading(
+            words.heading,
+            height=round(page.height * share),
+            largest=page.style.scale.heading * (0.9 if page.tall else 1.05),
+            least=0.4,
+            lines=lines,
+        )
+        if complete(head, words.heading):
+            break
+    else:
         return None
     top.add(page.rule, colours.accent)
     top.add(head, colours.ink, above=page.px(0.045))
     return top
 
 
-def _fitted(words: Words, page: Page, top: Stack, room: int) -> list[Setting] | None:
+def _fitted(words: Words, page: Page, top: Stack, room: int, pages: _Pages) -> list[Setting] | None:
     """Return the points in the one size that is best for all of them."""
     scale = page.style.scale
     largest = page.px(scale.text * (1.9 if page.tall else 2))
@@ -210,7 +244,7 @@ def _fitted(words: Words, page: Page, top: Stack, room: int) -> list[Setting] | 
         if best is not None and lost + lost**2 >= best[0]:
             break
         rows = _rows(words, page, size)
-        if not rows or _height(rows, round(_LEADING * size)) > room:
+        if not rows or _height(rows, pages, round(_LEADING * size)) > room:
             continue
         cost = lost + lost**2 + broken * sum(len(row.lines) - 1 for row in rows)
         if best is None or cost < best[0]:
@@ -218,30 +252,42 @@ def _fitted(words: Words, page: Page, top: Stack, room: int) -> list[Setting] | 
     return best[1] if best else None
 
 
-def _height(rows: list[Setting], leading: int) -> int:
-    return sum(row.height for row in rows) + leading * (len(rows) - 1)
+def _height(rows: list[Setting], pages: _Pages, leading: int) -> int:
+    """Return the pixels that the fullest page takes."""
+    return max(sum(rows[at].height for at in shown) + leading * (len(shown) - 1) for shown in pages)
 
 
-def _placed(words: Words, page: Page, top: Stack, between: int, rows: list[Setting]) -> Sheet:
-    size = rows[0].size
-    spare = page.height - top.height - between - _height(rows, 0)
-    leading = min(round(_WIDEST * size), spare // max(1, len(rows) - 1))
-    height = top.height + between + _height(rows, leading)
+def _between(page: Page, top: Stack) -> int:
+    """Return the pixels between a heading, if there is one, and the points."""
+    head = top.items[-1][0].height if top.items else 0
+    return min(page.px(0.055) + head // 4, page.px(0.09)) if head else 0
+
+
+def _placed(words: Words, page: Page, top: Stack, rows: list[Setting], pages: _Pages) -> Sheet:
+    size, between = rows[0].size, _between(page, top)
+    spare = page.height - top.height - between - _height(rows, pages, 0)
+    leading = min(round(_WIDEST * size), spare // max(1, len(pages[0]) - 1))
+    height = top.height + between + _height(rows, pages, leading)
     first = page.first(height)
     parts = top.at(page.left, first, page)
-    y = first + top.height + between
     indent = _indent(words, size)
     left = page.left
     if page.centred:
         left += (page.width - indent - max(row.width for row in rows)) // 2
-    for number, row in enumerate(rows, 1):
-        parts.append(_mark(words, page, number, row, (left, y)))
-        parts.append(Placed(row, (left + indent, y), page.style.colours.ink, step=number))
-        y += row.height + leading
+    for shown in pages:
+        y = first + top.height + between
+        until = None if shown is pages[-1] else shown[-1] + 1
+        for at in shown:
+            row = rows[at]
+            text = Placed(row, (left + indent, y), page.style.colours.ink, at + 1, until)
+            parts += [text] if words.verse else [_mark(words, page, text, row, left), text]
+            y += row.height + leading
     return Sheet(tuple(parts))
 
 
 def _indent(words: Words, size: int) -> int:
+    if words.verse:
+        return 0
     return round((1.3 if words.numbered else 0.95) * size)
 
 
@@ -263,12 +309,12 @@ def _rows(words: Words, page: Page, size: int) -> list[Setting] | None:
     return rows if len(rows) == len(found) else None
 
 
-def _mark(words: Words, page: Page, number: int, row: Setting, at: tuple[int, int]) -> Placed:
+def _mark(words: Words, page: Page, text: Placed, row: Setting, left: int) -> Placed:
     """Return a point's numeral, or its square, at the height of its first line."""
-    accent = page.style.colours.accent
+    top, accent = text.at[1], page.style.colours.accent
     if words.numbered:
         numeral = lettering.whole(
-            str(number),
+            str(text.step),
             page.language,
             weight="bold",
             size=row.size,
@@ -277,7 +323,7 @@ def _mark(words: Words, page: Page, number: int, row: Setting, at: tuple[int, in
             family=page.style.fonts.heading,
         )
         if numeral is not None:
-            return Placed(numeral, at, accent, step=number)
+            return Placed(numeral, (left, top), accent, text.step, text.until)
     side = round(row.size * 0.3)
-    middle = row.baselines(at[1])[0] - round(row.size * (0.36 if page.language == "en" else 0.38))
-    return Placed(Bar(side, side), (at[0], middle - side // 2), accent, step=number)
+    middle = row.baselines(top)[0] - round(row.size * (0.36 if page.language == "en" else 0.38))
+    return Placed(Bar(side, side), (left, middle - side // 2), accent, text.step, text.until)

@@ -34,6 +34,10 @@ _QUOTED = re.compile('“([^“”]+)”|"([^"]+)"|「([^「」]+(?:「[^」]*�
 
 _SAID_EN = r"(?:once )?(?:said|says|wrote|writes|asked|told [^,.:]{1,30}|put it|noted|replied)"
 _NAME_EN = r"((?:[Tt]he |[Aa]n? )?(?:[A-Z][\w.’'-]*|old|young|[a-z]+)(?: (?:[A-Z][\w.’'-]*|of|de|van|von|the|[a-z]+)){0,4}?)"
+_PERSON_EN = r"((?:the )?[A-Z][\w.’'-]*(?: (?:[A-Z][\w.’'-]*|of|de|van|von)){0,6}?)"
+_WHERE_EN = (
+    r"(?= (?:at|in|on|to|during|after|before|when|as|while|last|this|yesterday|from|about)\b)"
+)
 _SAID_ZH = (
     "(?:曾經?|常|總|所|就|也|這樣|這麼|如此)*(?:說過|說道|說|寫道|寫下|寫過|表示|指出|認為|提醒)"
 )
@@ -45,7 +49,8 @@ _BEFORE: dict[Language, re.Pattern[str]] = {
         r"|[Ii]n the words of ([^,.:]{2,40})[,:]\s*$"
     ),
     "zh-TW": re.compile(
-        f"(?:^|[，。！？；\\s])(?:正如|就像|如同|如|像)?([^，。！？；：、\\s]{{1,12}}?){_SAID_ZH}[：:，,]?\\s*$"
+        f"(?:^|[，。！？；\\s])(?:正如|就像|如同|如|像)?([^，。！？；：、\\s]{{1,12}}?)"
+        f"(?:在[^，。！？；：]{{1,24}}?)?{_SAID_ZH}[：:，,]?\\s*$"
     ),
     "ja": re.compile(
         f"(?:^|[、。！？\\s])([^、。！？\\s]{{1,14}}?)(?:は|が|も)、?(?:こう{_SAID_JA}[^。]{{0,6}}[。、：:]?)?\\s*$"
@@ -53,7 +58,8 @@ _BEFORE: dict[Language, re.Pattern[str]] = {
 }
 _AFTER: dict[Language, re.Pattern[str]] = {
     "en": re.compile(
-        rf"^\s*,?\s*(?:{_SAID_EN} {_NAME_EN}|[—–-]+\s*([^,.]{{2,40}})|{_NAME_EN} {_SAID_EN})(?=[,.;!?]|\s*$)"
+        rf"^\s*,?\s*{_SAID_EN} {_PERSON_EN}{_WHERE_EN}"
+        rf"|^\s*,?\s*(?:{_SAID_EN} {_NAME_EN}|[—–-]+\s*([^,.]{{2,40}})|{_NAME_EN} {_SAID_EN})(?=[,.;!?]|\s*$)"
     ),
     "zh-TW": re.compile(
         f"^[，。\\s]*(?:[—─－-]+\\s*([^，。！？；]{{1,14}})|([^，。！？；：、\\s]{{1,12}}?){_SAID_ZH})(?=[。，！]|\\s*$)"

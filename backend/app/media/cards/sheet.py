@@ -16,6 +16,8 @@ from app.models import Language
 
 _TALL = 1.25
 """Type of an upright frame against that of others: it is narrow, but has many lines."""
+_CLEAR: dict[captions.Shape, float] = {"wide": 0.035, "square": 0.05, "tall": 0.06}
+"""Between what a card shows and the captions, as a share of the frame's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Placed:
 
     Attributes:
         step: The point of a list that it belongs to, from 1 on; 0 is there from the start.
+        until: The last point beside which it is there: its page is turned with the next one.
     """
 
     what: Setting | Run | Bar
     at: tuple[int, int]
     colour: RGB
     step: int = 0
+    until: int | None = None
 
     @property
     def boxes(self) -> list[Box]:
@@ -63,7 +67,7 @@ class Sheet:
         """Draw what is there once `shown` points are; the frame starts at `offset`."""
         pen = ImageDraw.Draw(image)
         for part in self.parts:
-            if part.step > shown:
+            if part.step > shown or (part.until is not None and part.until < shown):
                 continue
             x, y = offset[0] + part.at[0], offset[1] + part.at[1]
             if isinstance(part.what, Bar):
@@ -130,7 +134,12 @@ class Page:
             left = max(left, width - right)
             right = width - left
         lower = round(height * (1 - captions.zone(self.size, self.style)))
-        return left, max(margin, free.top), right, lower - margin // 3
+        return (
+            left,
+            max(margin, free.top),
+            right,
+            lower - self.px(_CLEAR[captions.shape(self.size)]),
+        )
 
     @property
     def left(self) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from app import language as written
 from app.media.cards.sheet import Page, Sheet, Stack
 from app.media.cards.words import Told, Words, display, larger, plain
+
+_LONGEST = 90
+"""Columns of a sentence that is a title, too, where a video has no other."""
 
 
 def read(told: Told) -> Words | None:
@@ -12,7 +16,10 @@ def read(told: Told) -> Words | None:
         return Words("title", heading=plain(told.heading or told.title))
     if told.place not in ("first", "only"):
         return None
-    return Words("title", heading=plain(told.title) or display(told.sentences[0]))
+    title, line = plain(told.title), display(next(iter(told.sentences), ""))
+    if title.endswith("…") and written.width(line) <= _LONGEST and line.startswith(title[:-1]):
+        title = line  # it was taken from there, and cut
+    return Words("title", heading=title or line)
 
 
 def lay(words: Words, page: Page) -> Sheet | None:

@@ -19,7 +19,11 @@ _FEW = ((4, 1.7), (8, 1.4), (12, 1.2))
 """Columns of a heading, and how much larger it may be."""
 
 _STOP = re.compile(r"(?<![.。…])[.。．]$")
-_CLAUSE = re.compile(r"[,;:](?=\s)|\s[—–]\s|[，；：、—]")
+_CLAUSE: dict[Language, re.Pattern[str]] = {
+    "en": re.compile(r"[,;:](?=\s)|\s[—–]\s|[，；：、—]"),
+    "zh-TW": re.compile(r"[,;:](?=\s)|\s[—–]\s|[，；：—]"),  # 、 stands between the items of a row
+    "ja": re.compile(r"[,;:](?=\s)|\s[—–]\s|[，；：、—]"),
+}
 _LEANS: dict[Language, re.Pattern[str]] = {
     # the start of a clause that says nothing without the next one
     "en": re.compile(
@@ -88,6 +92,7 @@ class Words:
         text: A quotation; what a number stands for; a line of smaller type.
         points: Of a list.
         numbered: Whether the points have an order.
+        verse: Whether they are the lines of a poem, which have no marks.
         number: A figure with what stands before it: `72`, `$3.5`.
         unit: What stands after it: `%`, `km`, `億`.
         speaker: Whose the quotation is, where it is known.
@@ -98,6 +103,7 @@ class Words:
     text: str = ""
     points: tuple[Point, ...] = field(default=())
     numbered: bool = False
+    verse: bool = False
     number: str = ""
     unit: str = ""
     speaker: str = ""
@@ -127,18 +133,26 @@ def capitalised(text: str, language: Language) -> str:
 def brief(text: str, language: Language) -> str:
     """Return what of a sentence can stand alone and be read at a glance; "" where nothing can.
 
-    The whole of it where it is short, else its first clause where that says something by itself.
+    The whole of it where it is short, else its first clause where that says something by itself;
+    in Chinese, whose clauses are short, as many as are read at a glance.
     """
     full = display(text)
     if written.width(full) <= SHORT[language]:
         return full
-    for mark in _CLAUSE.finditer(full):
-        clause = full[: mark.start()].strip()
-        if written.width(clause) > LONG[language]:
+    found = ""
+    begun = 0
+    for mark in _CLAUSE[language].finditer(full):
+        clause, last = full[: mark.start()].strip(), full[begun : mark.start()].strip()
+        begun = mark.end()
+        if written.width(clause) > (SHORT if found else LONG)[language]:
+            break
+        if _LEANS[language].match(last) and found:
             break
         if 4 * written.width(clause) >= SHORT[language] and _stands(clause, language):
-            return clause
-    return full if written.width(full) <= LONG[language] else ""
+            found = clause
+            if language != "zh-TW":
+                break
+    return found or (full if written.width(full) <= LONG[language] else "")
 
 
 def _stands(clause: str, language: Language) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from app.errors import MediaError
-from app.media import ffmpeg
+from app.media import audio, ffmpeg
 from app.media.checks import (
     ink,
     length,
@@ -25,7 +25,8 @@ from app.media.checks import (
     stream,
     words,
 )
-from app.media.checks._play import Listener, Watcher, play
+from app.media.checks._play import Glancer, Listener, Watcher, play
+from app.media.checks._views import Views
 from app.media.checks.facts import Meant, Row, Verdict
 from app.media.ffmpeg import Report
 
@@ -34,7 +35,6 @@ __all__ = ["GROUPS", "Meant", "Row", "Verdict", "film", "quick"]
 GROUPS = tuple(one.GROUP for one in (sound, picture, offset, words, ink, motion, length, poster))
 """Names of the groups, in the order of their rows."""
 
-_LOUDNESS_SHARE = 0.1
 _QUICK = 6
 """Captions that are looked at right after a render."""
 
@@ -57,21 +57,12 @@ def film(
     Raises:
         MediaError: `media_unreadable`, `film_unreadable`, `captions_unreadable`, or FFmpeg's own.
     """
-    tell = report or (lambda _done: None)
     duration = _duration(path)
-    loud = sound.measured(path, meant) if sound.GROUP in only else []
-    tell(_LOUDNESS_SHARE)
     crew = _Crew(meant)
-    log = crew.play(
-        path,
-        meant.plan.size,
-        only,
-        report=lambda done: tell(_LOUDNESS_SHARE + (1 - _LOUDNESS_SHARE) * done),
-        duration=duration,
-    )
+    log = crew.play(path, meant.plan.size, only, report=report, duration=duration)
     rows: dict[str, Callable[[], list[Row]]] = {
         sound.GROUP: lambda: [
-            *loud,
+            *sound.loudness(audio.loudness(log), meant),
             *crew.ear.rows(),
             *crew.pauses.rows(),
             *crew.sides.rows(),
@@ -109,10 +100,11 @@ class _Crew:
 
     def __init__(self, meant: Meant) -> None:
         self.ear, self.eye = sound.Ear(meant), picture.Eye(meant)
-        self.lags, self.cuts = offset.Lags(meant), offset.Cuts(meant)
-        self.ink, self.jitter = ink.Ink(meant), motion.Jitter(meant)
-        self.likeness = likeness.Likeness(meant)
-        self.pauses, self.sides = pauses.Pauses(meant), sides.Sides()
+        views = Views(meant.plan)
+        self.lags, self.cuts = offset.Lags(meant), offset.Cuts(meant, views)
+        self.ink, self.jitter = ink.Ink(meant), motion.Jitter(meant, views)
+        self.likeness = likeness.Likeness(meant, views)
+        self.pauses, self.sides = pauses.Pauses(meant), sides.Sides(meant)
 
     def play(
         self,
@@ -120,28 +112,31 @@ class _Crew:
         size: tuple[int, int],
         only: Collection[str],
         *,
-        report: Report,
+        report: Report | None,
         duration: float,
     ) -> str:
         """Decode a film for the groups that want it; return FFmpeg's log, empty where none does."""
-        watchers: dict[Watcher, str] = {
+        glancers: dict[Glancer, str] = {
             self.eye: picture.GROUP,
             self.likeness: picture.GROUP,
             self.cuts: offset.GROUP,
-            self.ink: ink.GROUP,
-            self.jitter: motion.GROUP,
         }
+        watchers: dict[Watcher, str] = {self.ink: ink.GROUP, self.jitter: motion.GROUP}
         listeners: dict[Listener, str] = {
             self.ear: sound.GROUP,
             self.pauses: sound.GROUP,
             self.sides: sound.GROUP,
             self.lags: offset.GROUP,
         }
-        seen = [one for one, group in watchers.items() if group in only]
-        heard = [one for one, group in listeners.items() if group in only]
-        if not seen and not heard:
-            return ""
-        return play(path, size, watchers=seen, listeners=heard, report=report, duration=duration)
+        return play(
+            path,
+            size,
+            glancers=[one for one, group in glancers.items() if group in only],
+            watchers=[one for one, group in watchers.items() if group in only],
+            listeners=[one for one, group in listeners.items() if group in only],
+            report=report,
+            duration=duration,
+        )
 
 
 def quick(meant: Meant) -> list[Row]:

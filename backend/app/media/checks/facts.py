@@ -15,7 +15,7 @@ from app.models import Language
 
 Verdict = Literal["pass", "warn", "fail"]
 
-AGAIN = "Run the project again from video_rendering."
+AGAIN = "Run the project again with `--from video_rendering`."
 """What helps where the film itself is at fault."""
 
 

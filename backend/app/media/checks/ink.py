@@ -6,7 +6,7 @@ read from the decoded frames.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -37,10 +37,11 @@ letters blur in a small draft; of another picture half are farther off."""
 _REACH = 0.08
 """Of a line's height: how far from a letter its surroundings reach."""
 _COLOURS = "Choose another `style` or `caption_style`"
-_AGAIN = "run the project again from video_rendering."
+_AGAIN = "run the project again."
 
 # ITU-R BT.709-6: Y'CbCr, limited range, to R'G'B'.
-_TO_RGB = np.array([[1.1644, 0, 1.7927], [1.1644, -0.2132, -0.5329], [1.1644, 2.1124, 0]])
+_FROM_COLOUR = np.array([[1.1644, 0, 1.7927], [1.1644, -0.2132, -0.5329], [1.1644, 2.1124, 0]])
+_TO_RGB = np.column_stack([_FROM_COLOUR, _FROM_COLOUR @ (-16, -128, -128)]).astype(np.float32)
 
 _WHITE = (255, 255, 255)
 
@@ -63,26 +64,35 @@ class Ink:
         self._painter = Painter(style=meant.style, language=meant.language, size=meant.plan.size)
         self._cues = _chosen(meant, most) if meant.burnt else {}
         self._edges = _edges(meant, self._cues.values())
+        self._boxes: dict[Hashable, Box] = {}
         self._moments = 0
         self._missed: list[tuple[float, Cue]] = []
         self._cards = _at_rest(meant)
+        self.frames = self._cues.keys() | self._edges.keys() | self._cards.keys()
+        """Numbers of the frames to look at."""
         self._captions: list[tuple[float, float]] = []  # contrast, seconds
         self._type: list[tuple[float, str]] = []  # contrast, scene
 
     def see(self, number: int, frame: Frame) -> None:
-        """Take in the next frame."""
+        """Take in one of `frames`."""
         time = number / self._meant.plan.fps
         if cue := self._cues.get(number):
-            drawn = self._painter.raster(cue, time)
+            drawn = self._drawn(cue, time)
             if self._shown(drawn, frame, cue, time):
                 self._captions.append((self._stands_out(drawn, frame), time))
         if cue := self._edges.get(number):
-            self._shown(self._painter.raster(cue, time), frame, cue, time)
+            self._shown(self._drawn(cue, time), frame, cue, time)
         for scene in self._cards.get(number, ()):
             sheet = self._meant.sheets[scene]
             for part in sheet.parts:
-                if not isinstance(part.what, Bar):
+                if not isinstance(part.what, Bar) and part.until is None:  # else its page is turned
                     self._type.append((_of_card(part, frame), scene))
+
+    def _drawn(self, cue: Cue, time: float) -> Raster:
+        """Return a caption as it is meant to look, and remember its place."""
+        drawn = self._painter.raster(cue, time)
+        self._boxes[self._painter.moment(cue, time)] = inked(drawn)
+        return drawn
 
     def see_drawn(self) -> None:
         """Look at the captions on frames drawn for it, where there is no film yet."""
@@ -92,7 +102,7 @@ class Ink:
             shown = [step.picture for step in part.steps if step.frame <= number - part.first]
             canvas = Canvas(shown[-1] if shown else part.picture, plan.size, zoom=None)
             canvas.view(part.motion.at(number - part.first), frame)
-            drawn = _within(self._painter.raster(cue, number / plan.fps), plan.size)
+            drawn = _within(self._drawn(cue, number / plan.fps), plan.size)
             Overlay(drawn).onto(frame)
             self.see(number, frame)
 
@@ -100,12 +110,12 @@ class Ink:
         """Note whether a caption is in the picture: whether its solid pixels have its colours."""
         drawn = _within(drawn, self._meant.plan.size)
         rows, columns = drawn.pixels.shape[:2]
-        found = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
+        seen = pixels(frame, (drawn.x, drawn.y, drawn.x + columns, drawn.y + rows))
         solid = drawn.pixels[..., 3] >= 250
         self._moments += 1
         if not solid.any():
             return True
-        off = np.abs(found - drawn.pixels[..., :3]).max(axis=-1)[solid]
+        off = _apart(seen, drawn.pixels)[solid]
         there = bool(np.median(off) <= _STRANGE)
         if not there:
             self._missed.append((time, cue))
@@ -197,7 +207,9 @@ class Ink:
 
     def _taken(self, cue: Cue) -> Box:
         """Return the place of a caption; its last moment shows all of it."""
-        return inked(self._painter.raster(cue, cue.end - 1e-3))
+        time = cue.end - 1e-3
+        box = self._boxes.get(self._painter.moment(cue, time))
+        return box or inked(self._drawn(cue, time))
 
     def _covered(self, highest: int) -> Iterator[tuple[int, str]]:
         """Yield by how many rows the captions of a scene lie over the words of its card.
@@ -257,21 +269,28 @@ def _at_rest(meant: Meant) -> dict[int, list[str]]:
     return found
 
 
-def pixels(frame: Frame, box: Box) -> NDArray[np.float64]:
-    """Return a part of a frame as sRGB, 0-255: shape (rows, columns, 3)."""
+def pixels(frame: Frame, box: Box) -> NDArray[np.uint8]:
+    """Return a part of a frame as sRGB: shape (rows, columns, 3)."""
     left, top, right, bottom = box
     luma, cb, cr = frame.planes
-    part = luma[top:bottom, left:right].astype(np.float64)
+    part = luma[top:bottom, left:right]
     size = (part.shape[1], part.shape[0])
     half = slice(top // 2, (bottom + 1) // 2), slice(left // 2, (right + 1) // 2)
-    colours = [cv2.resize(plane[half], size).astype(np.float64) - 128 for plane in (cb, cr)]
-    joined = np.stack([part - 16, *colours], axis=-1)
-    return np.asarray((joined @ _TO_RGB.T).clip(0, 255), np.float64)
+    colours = [cv2.resize(plane[half], size) for plane in (cb, cr)]
+    return np.asarray(cv2.transform(cv2.merge([part, *colours]), _TO_RGB), np.uint8)
+
+
+def _apart(found: NDArray[np.uint8], meant: NDArray[np.uint8] | RGB) -> NDArray[np.uint8]:
+    """Return how far pixels are from others, or from a colour: the most of the three channels."""
+    one = np.ascontiguousarray(found[..., :3])
+    other = np.broadcast_to(np.asarray(meant, np.uint8)[..., :3], one.shape)
+    off = cv2.absdiff(one, np.ascontiguousarray(other))
+    return np.asarray(np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2]), np.uint8)
 
 
 def _letters(drawn: Raster, colour: RGB) -> Letters:
     """Return where the letters of `colour` are, as `contrast.around` takes them; none if few."""
-    off = np.abs(drawn.pixels[..., :3].astype(int) - colour).max(axis=-1)
+    off = _apart(drawn.pixels, colour)
     solid = ((off <= _LIKE) & (drawn.pixels[..., 3] >= 250)).astype(np.uint8)
     if solid.sum() < 20:
         return np.zeros_like(solid)

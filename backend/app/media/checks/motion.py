@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from app.media.checks._views import Small, Views, displaced, seen
 from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, spread
 from app.media.checks.picture import band
-from app.media.compositor import Frame, planes
+from app.media.compositor import Frame
 from app.media.timeline import Pose, Segment
 
 GROUP = "motion"
@@ -18,87 +18,69 @@ LIMIT = 0.1
 
 _FRAMES = 30
 _MOST = 12
-_TEXTURE = 4.0
-"""Least mean gradient, in luma a pixel, without which no displacement can be measured."""
-
-Plane = NDArray[np.float32]
+_BAND = 200
+"""Rows that are looked at: where the picture has most to see."""
+_TEXTURE = 0.1
+"""Mean square of the gradient, in luma a pixel, without which no displacement can be measured."""
 
 
 class Jitter:
     """Measures some frames of the scenes that move, at half the frame's size."""
 
-    def __init__(self, meant: Meant) -> None:
-        self._meant = meant
+    def __init__(self, meant: Meant, views: Views) -> None:
+        self._views = views
         plan = meant.plan
+        self._size = plan.size[0] // 2, plan.size[1] // 2
         top, bottom = band(meant)
-        high = plan.size[1] // 2
-        self._rows = slice(0, high) if top == bottom else slice(0, max(8, top // 2 - 4))
+        self._free = self._size[1] if top == bottom else max(8, top // 2 - 4)  # rows over captions
         moving = [n for n, part in enumerate(plan.segments) if _moves(part)]
         chosen = [plan.segments[n] for n in spread(moving, _MOST)]
-        self._wanted = {first: part for part in chosen for first in [_first(part)]}
+        self._wanted = {_first(part): part for part in chosen}
+        self.frames = frozenset(
+            number for first in self._wanted for number in range(first, first + _FRAMES)
+        )
+        """Numbers of the frames to look at."""
         self._part: Segment | None = None
-        self._until = 0
-        self._canvas: Plane | None = None
+        self._canvas: Small = np.zeros((0, 0), np.float32)
+        self._rows = slice(0)
         self._off: list[tuple[float, float]] = []
         self._found: list[tuple[float, Segment]] = []
 
     def see(self, number: int, frame: Frame) -> None:
-        """Take in the next frame."""
+        """Take in one of `frames`."""
         if number in self._wanted:
             self._end()
             self._begin(self._wanted[number], number)
         if self._part is None:
             return
-        if number >= self._until:
-            self._end()
-            return
         pose = self._part.motion.at(number - self._part.first)
-        luma = cv2.resize(frame.planes[0], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        off = self._offset(np.asarray(luma, np.float32), pose)
+        luma = frame.planes[0][2 * self._rows.start : 2 * self._rows.stop]
+        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        off = self._offset(np.asarray(half, np.float32), pose)
         if off is not None:
             self._off.append(off)
 
     def _begin(self, part: Segment, number: int) -> None:
-        image = cv2.imread(str(part.picture), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is None:
-            return
-        luma = planes(np.asarray(image, np.uint8))[0]
+        luma = self._views.planes(part.picture)[0]
         small = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         self._canvas = np.asarray(small, np.float32)
+        whole = seen(self._canvas, part.motion.at(number - part.first), self._size)
         self._part, self._off = part, []
-        self._until = min(number + _FRAMES, part.first + part.frames - part.fade_out)
+        self._rows = _richest(whole[: self._free])
 
     def _end(self) -> None:
         if self._part is not None and len(self._off) > _FRAMES // 2:
             steps = np.diff(np.array(self._off), axis=0)
             self._found.append((float(np.sqrt(np.mean(np.square(steps)))), self._part))
-        self._part = self._canvas = None
+        self._part = None
 
-    def _offset(self, luma: Plane, pose: Pose) -> tuple[float, float] | None:
-        """Return by how many pixels of the frame a picture lies off its place, across and down.
-
-        One step of Lucas and Kanade's method against the canvas as it is meant to be seen.
-        """
-        if self._canvas is None:
-            return None
-        meant = seen(self._canvas, pose, (luma.shape[1], luma.shape[0]))[self._rows]
-        luma = luma[self._rows]
+    def _offset(self, found: Small, pose: Pose) -> tuple[float, float] | None:
+        """Return by how many pixels of the frame a picture lies off its place, across and down."""
+        meant = seen(self._canvas, pose, self._size, self._rows)
         meant = np.asarray(cv2.GaussianBlur(meant, (0, 0), 1.0), np.float32)
-        luma = np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)
-        across = cv2.Sobel(meant, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)[4:-4, 4:-4]
-        down = cv2.Sobel(meant, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)[4:-4, 4:-4]
-        rest = (meant - luma)[4:-4, 4:-4]
-        rest = rest - float(rest.mean())
-        matrix = np.array(
-            [
-                [np.vdot(across, across), np.vdot(across, down)],
-                [np.vdot(across, down), np.vdot(down, down)],
-            ]
-        )
-        if np.linalg.eigvalsh(matrix)[0] < _TEXTURE / 4 * rest.size / 10:
-            return None
-        x, y = np.linalg.solve(matrix, [np.vdot(across, rest), np.vdot(down, rest)])
-        return 2 * float(x), 2 * float(y)
+        found = np.asarray(cv2.GaussianBlur(found, (0, 0), 1.0), np.float32)
+        off = displaced(found, meant, np.s_[4:-4, 4:-4], least=_TEXTURE)
+        return off and (2 * off[0], 2 * off[1])
 
     def rows(self) -> list[Row]:
         """Return what was found; nothing where no scene moves."""
@@ -132,12 +114,13 @@ def _first(part: Segment) -> int:
     return part.first + part.transition + room // 3
 
 
-def seen(canvas: Plane, pose: Pose, size: tuple[int, int]) -> Plane:
-    """Return what of a canvas is seen from a pose, at any size; pixels' centres lie at + 0.5."""
-    high, wide = canvas.shape
-    step = wide / (size[0] * pose.zoom)
-    left = pose.x * wide - step * size[0] / 2 + step / 2 - 0.5
-    top = pose.y * high - step * size[1] / 2 + step / 2 - 0.5
-    way = np.array([[step, 0, left], [0, step, top]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(canvas, way, size, flags=flags), np.float32)
+def _richest(view: Small) -> slice:
+    """Return the `_BAND` rows of a view that tell best how it moves, across as well as down."""
+    if len(view) <= _BAND:
+        return slice(0, len(view))
+    across = np.abs(np.diff(view, axis=1)).mean(axis=1)[1:]
+    down = np.abs(np.diff(view, axis=0)).mean(axis=1)
+    sums = (np.concatenate(([0.0], np.cumsum(one))) for one in (across, down))
+    weakest = np.minimum.reduce([one[_BAND - 1 :] - one[: 1 - _BAND] for one in sums])
+    first = int(np.argmax(weakest))
+    return slice(first, first + _BAND)

@@ -100,6 +100,7 @@ class Pauses:
             return
         level = float(10 * np.log10(heard.mean() + 1e-12))
         most = audio.TARGET - audio.UNDER_SPEECH + LOUDEST_UNDER
+        own = self._meant.own_music
         why = (
             "No music is heard between sentences"
             if level < UNHEARD
@@ -112,8 +113,9 @@ class Pauses:
             "dB",
             limit=f"{UNHEARD:g} to {most:g}",
             good=UNHEARD <= level <= most,
-            says=f"{why}. {AGAIN}",
-            otherwise="warn" if self._meant.own_music else "fail",
+            says=f"{why}. "
+            + ("Choose a piece that is more even, or `music: auto`." if own else AGAIN),
+            otherwise="warn" if own else "fail",
         )
 
 

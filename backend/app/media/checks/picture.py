@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.media.captions import Painter
+from app.media.checks._play import reduced
 from app.media.checks.facts import AGAIN, Meant, Row, clock, judged, scene_at
 from app.media.compositor import Frame
 from app.media.timeline import Pose
@@ -16,9 +17,10 @@ GROUP = "picture"
 LONGEST_FREEZE = 1.0
 """Seconds in which a picture that travels may look the same."""
 
-_ACROSS = 320
 _BLACK = 24
 """Luma up to which a picture is black: half of what the darkest look has."""
+_LIGHT = 0.005
+"""Share of a black picture that may be lighter."""
 _SAME = 0.35
 """Mean difference in luma below which two pictures look the same; what the encoder adds is less."""
 _TOLD = 4.0
@@ -38,28 +40,32 @@ def band(meant: Meant) -> tuple[int, int]:
     return drawn.y, drawn.y + drawn.pixels.shape[0]
 
 
+def clear(meant: Meant, count: int) -> NDArray[np.bool_]:
+    """Return which of `count` rows that a frame is reduced to are free of burnt-in captions."""
+    high = meant.plan.size[1]
+    top, bottom = band(meant)
+    rows, margin = (np.arange(count) + 0.5) * high / count, high / count
+    return np.asarray((rows < top - margin) | (rows > bottom + margin))
+
+
 class Eye:
     """Looks at every frame, small; remembers where it was black or the same for long."""
 
     def __init__(self, meant: Meant) -> None:
         self._meant = meant
-        wide, high = meant.plan.size
-        self._size = (_ACROSS, max(2, round(high * _ACROSS / wide)))
-        top, bottom = band(meant)
-        rows = np.arange(self._size[1]) * high / self._size[1]
-        self._seen = (rows < top) | (rows >= bottom)
+        self._size = reduced(meant.plan.size)
+        self._seen = clear(meant, self._size[1])
         self._frames = 0
         self._black: list[tuple[int, int]] = []  # length, first frame
         self._frozen: list[tuple[int, int]] = []
         self._dark = 0
         self._held: tuple[int, Small] | None = None
 
-    def see(self, number: int, frame: Frame) -> None:
-        """Take in the next frame."""
-        small = cv2.resize(frame.planes[0], self._size, interpolation=cv2.INTER_AREA)
-        small = np.asarray(small, np.uint8)[self._seen]
+    def glance(self, number: int, frame: Frame) -> None:
+        """Take in the next frame, reduced."""
+        small = frame.planes[0][self._seen]
         self._frames = number + 1
-        if float(np.percentile(small, 99.5)) <= _BLACK:
+        if np.count_nonzero(small > _BLACK) <= _LIGHT * small.size:
             self._dark += 1
         else:
             self._end_black(number)
@@ -119,7 +125,7 @@ class Eye:
                 limit="0 before the fade",
                 good=black <= 0,
                 says=f"The picture is black at {clock(at / plan.fps)}, in scene {scene_at(plan, at).id}. "
-                "Give that scene another picture, or run the project again from video_rendering.",
+                "Give that scene another picture, or run the project again with `--from video_rendering`.",
             ),
             judged(
                 GROUP,

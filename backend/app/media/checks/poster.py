@@ -13,8 +13,8 @@ from app.models import Language
 GROUP = "thumbnail"
 
 LINES = layouts.LINES
-_ANEW = "Run the project again from thumbnail_generation."
-_SHORTER = "Give the video a shorter `title`; then run the project again from thumbnail_generation."
+_ANEW = "Run the project again with `--from thumbnail_generation`."
+_SHORTER = "Give the video a shorter `title`; then run the project again."
 
 
 def rows(meant: Meant) -> list[Row]:
@@ -74,7 +74,7 @@ def _title(known: Facts, language: Language) -> list[Row]:
             ": 1",
             limit=f"≥ {contrast.LEAST:g}",
             good=known.contrast >= contrast.LEAST,
-            says="Choose another `style`; then run the project again from asset_generation.",
+            says="Choose another `style`; then run the project again.",
         ),
         _row(
             "letters in a list of videos",

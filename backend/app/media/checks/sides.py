@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.media.checks._play import Sound
-from app.media.checks.facts import AGAIN, Row, judged
+from app.media.checks.facts import AGAIN, Meant, Row, Verdict, judged
 from app.media.checks.sound import GROUP
 
 LOPSIDED = 3.0
@@ -19,7 +19,8 @@ _LEAST = 1e-9
 class Sides:
     """Adds up the power of the sides, and of what is left of them on one loudspeaker."""
 
-    def __init__(self) -> None:
+    def __init__(self, meant: Meant) -> None:
+        self._own = meant.own_music
         self._left = self._right = self._middle = 0.0
 
     def hear(self, block: Sound) -> None:
@@ -36,6 +37,8 @@ class Sides:
         apart = float(10 * np.log10(left / right))
         lost = float(10 * np.log10((left + right) / 2 / max(self._middle, _LEAST)))
         side = "left" if apart > 0 else "right"
+        remedy = "Choose another piece, or `music: auto`." if self._own else AGAIN
+        otherwise: Verdict = "warn" if self._own else "fail"
         return [
             judged(
                 GROUP,
@@ -44,7 +47,8 @@ class Sides:
                 "dB",
                 limit=f"± {LOPSIDED:g}",
                 good=abs(apart) <= LOPSIDED,
-                says=f"The sound comes from the {side}. {AGAIN}",
+                says=f"The sound comes from the {side}. {remedy}",
+                otherwise=otherwise,
             ),
             judged(
                 GROUP,
@@ -53,7 +57,7 @@ class Sides:
                 "dB",
                 limit=f"≤ {LOST:g}",
                 good=lost <= LOST + 0.1,
-                says=f"The sides take from each other: a telephone plays little of it. {AGAIN} "
-                "Where the music is yours, choose another piece.",
+                says=f"The sides take from each other: a telephone plays little of it. {remedy}",
+                otherwise=otherwise,
             ),
         ]

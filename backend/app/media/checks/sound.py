@@ -27,10 +27,20 @@ LATEST_END = 2.0
 _FULL = 32_766
 _RUN = 3  # samples at full scale one behind the other: a wave cut off, not a peak
 _WINDOW = RATE // 100
+FLATTEST = 5.0
+"""How many times as often as slightly lower levels one may occur, in half a second; sounds of ours reach
+1.7, waves cut off at any level, then turned down and encoded, 20."""
+_LEVELS, _LOWEST = 50, 12
+"""Steps from zero to the loudest sample of half a second, and the one from which on they are looked at."""
+_PEAK = 2_600
+"""Of 32,768: a loudest sample below which nothing is told."""
+_FEW = 15
 _SILENT = -50.0  # dB: well over room tone, well under music beneath speech
 _CUT = -40.0
 _FADE = 0.3
 """Seconds at the end in which a fade may reach digital zero."""
+
+_VOICE = "Choose another `voice`, or run the project again with `--from asset_generation`."
 
 
 class Ear:
@@ -43,12 +53,14 @@ class Ear:
         self._zeros: list[tuple[int, int]] = []
         self._since = 0  # samples of zero that the sound so far ends with
         self._clipped: list[int] = []
+        self._flattest = (0.0, 0)  # times, sample
         self._before = np.zeros((_RUN - 1, 2), np.int16)
 
     def hear(self, block: Sound) -> None:
         """Take in the next samples."""
         self._find_zeros(block)
         self._find_clipping(block)
+        self._find_flat(block)
         whole = block[: len(block) // _WINDOW * _WINDOW].astype(np.float32) / 32768
         power = np.square(whole).reshape(-1, _WINDOW * 2).mean(axis=1)
         self._levels.append(10 * np.log10(power + 1e-12))
@@ -75,6 +87,12 @@ class Ear:
         self._clipped += [self._heard + int(at) - _RUN + 1 for at in starts]
         self._before = joined[-(_RUN - 1) :]
 
+    def _find_flat(self, block: Sound) -> None:
+        for half in np.array_split(np.abs(block.astype(np.int32)), 2):
+            for side in half.T:
+                if len(side) and int(side.max()) >= _PEAK:
+                    self._flattest = max(self._flattest, (_flatness(side), self._heard))
+
     @property
     def seconds(self) -> float:
         """How much was heard."""
@@ -83,7 +101,7 @@ class Ear:
     def rows(self) -> list[Row]:
         """Return what was found."""
         levels = np.concatenate(self._levels) if self._levels else np.zeros(0, np.float32)
-        rows = [self._clipping(), self._holes()]
+        rows = [self._clipping(), self._flat(), self._holes()]
         spoken = [(at / RATE, at / RATE + _seconds(path)) for path, at in self._meant.plan.voice]
         if spoken or self._meant.music:
             rows += [self._silence(levels, spoken), self._end(levels)]
@@ -99,6 +117,21 @@ class Ear:
             limit="0",
             good=not self._clipped,
             says=f"Waves are cut off at full scale, {first}. {AGAIN}",
+        )
+
+    def _flat(self) -> Row:
+        times, at = self._flattest
+        own = self._meant.own_music
+        return judged(
+            GROUP,
+            "waves cut off, then turned down",
+            times,
+            "times their neighbours",
+            limit=f"≤ {FLATTEST:g}",
+            good=times <= FLATTEST,
+            says=f"The sound at {clock(at / RATE)} was too loud before it came here. "
+            + (f"Listen to your `music`: it may be so by itself. {AGAIN}" if own else _VOICE),
+            otherwise="warn" if own else "fail",
         )
 
     def _holes(self) -> Row:
@@ -133,7 +166,7 @@ class Ear:
             limit=f"≤ {LONGEST_SILENCE:g}",
             good=run <= LONGEST_SILENCE * 100,
             says=f"Nothing is heard from {clock(at / 100)} on. Look at the voice of that scene, and at "
-            "`music`; then run the project again from asset_generation.",
+            "`music`; then run the project again with `--from asset_generation`.",
         )
 
     def _end(self, levels: NDArray[np.float32]) -> Row:
@@ -152,6 +185,16 @@ class Ear:
             good=not cut and not early,
             says=f"The sound {why}. {AGAIN}",
         )
+
+
+def _flatness(side: NDArray[np.int32]) -> float:
+    """Return how much more often a level occurs than levels a little below it, at most."""
+    steps = side * _LEVELS // (int(side.max()) + 1)
+    counts = np.bincount(steps, minlength=_LEVELS)
+    sums = np.concatenate(([0], np.cumsum(counts)))
+    levels = np.arange(_LOWEST, _LEVELS)
+    below = (sums[levels - 2] - sums[levels - 6]) / 4
+    return float((counts[_LOWEST:] / (below + _FEW)).max())
 
 
 def loudness(found: Loudness, meant: Meant) -> list[Row]:
@@ -193,11 +236,6 @@ def loudness(found: Loudness, meant: Meant) -> list[Row]:
         otherwise="warn",
     )
     return [level, *rows, spread]
-
-
-def measured(path: Path, meant: Meant) -> list[Row]:
-    """Return the rows of a film's loudness."""
-    return loudness(audio.measure(path), meant)
 
 
 def _seconds(wav: Path) -> float:

@@ -29,7 +29,7 @@ from app.models import CaptionStyle, Language
 
 __all__ = ["BADGE", "SIZE", "STAMP", "VERSION", "Candidate", "Facts", "candidates", "draw"]
 
-VERSION = f"3 {_GROUNDS}"
+VERSION = f"4 {_GROUNDS}"
 """Raised when the same inputs give another picture."""
 
 MAX_BYTES = 2_000_000
