@@ -39,6 +39,8 @@ _BELOW_HEADING = 0.82
 _LEADING = 0.42
 """Ems between two points, at least; `_WIDEST` where there is room."""
 _WIDEST = 0.8
+_PARTED = 0.72
+"""The least where a point has further lines: these stand closer than points do."""
 _BROKEN = 0.2
 """What a point's further line costs, against the size that it would take to spare it: 16 %; a third
 of that in an upright frame, which has lines enough."""
@@ -244,9 +246,12 @@ def _fitted(words: Words, page: Page, top: Stack, room: int, pages: _Pages) -> l
         if best is not None and lost + lost**2 >= best[0]:
             break
         rows = _rows(words, page, size)
-        if not rows or _height(rows, pages, round(_LEADING * size)) > room:
+        if not rows:
             continue
-        cost = lost + lost**2 + broken * sum(len(row.lines) - 1 for row in rows)
+        further = sum(len(row.lines) - 1 for row in rows)
+        if _height(rows, pages, round((_PARTED if further else _LEADING) * size)) > room:
+            continue
+        cost = lost + lost**2 + broken * further
         if best is None or cost < best[0]:
             best = cost, rows
     return best[1] if best else None
