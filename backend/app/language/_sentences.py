@@ -39,8 +39,8 @@ _MAYBE_LAST = _words(
     "etc inc ltd co corp jr sr bros al dept est ave blvd rd ph.d jan feb mar apr jun jul aug "
     "sep sept oct nov dec mon tue tues wed thu thurs fri sat sun"
 )
-_MONTHS = _words("jan feb mar apr jun jul aug sep sept oct nov dec est al approx")
-"""Of these a number is the rest: `Nov. 3`, `est. 1990`."""
+_BEFORE_FIGURE = _words("jan feb mar apr jun jul aug sep sept oct nov dec est al approx")
+"""Months and others that a figure goes with, though they may end a sentence: `Nov. 3`, `est. 1990`."""
 _STARTERS = _words(
     "the a an it he she we they i you this that these those there here in on at but and or so "
     "if when while as after before for from by with to however then now its his her their our "
@@ -155,7 +155,7 @@ def _abbreviated(text: str, start: int, dot: int, following: int) -> bool:
     if word.isdigit() and len(word) <= 3 and not text[start : dot - len(word)].strip():
         return True  # "1. First": the number of a list
     lower, follower = word.lower(), text[following]
-    if lower in _NEVER_LAST or (lower in _MONTHS and follower.isdigit()):
+    if lower in _NEVER_LAST or (lower in _BEFORE_FIGURE and follower.isdigit()):
         return True
     if lower in _BEFORE_NUMBER and (follower.isdigit() or lower != "no"):
         return follower.isdigit() or follower.islower()

@@ -89,6 +89,18 @@ def halved(plane: Plane) -> Plane:
     return np.ascontiguousarray(np.asarray(soft, np.uint8)[::2, ::2])
 
 
+def prepared(picture: Path) -> Plane:
+    """Return a prepared picture as (height, width, 3) RGB, of even size.
+
+    Raises:
+        MediaError: `canvas_unusable` where it can't be read.
+    """
+    image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None or image.shape[0] % 2 or image.shape[1] % 2:
+        raise _unusable(picture, "it can't be read")
+    return np.asarray(image, np.uint8)
+
+
 class Canvas:
     """A prepared picture, ready to be seen from any pose."""
 
@@ -104,18 +116,14 @@ class Canvas:
         Raises:
             MediaError: `canvas_unusable` where it can't be read or has another size.
         """
-        image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is None or image.shape[0] % 2 or image.shape[1] % 2:
-            raise _unusable(picture, "it can't be read")
+        image = prepared(picture)
         self._height, self._width = image.shape[:2]
         self._size = size
         if self._width < size[0] or self._height < size[1]:
             raise _unusable(picture, "it is smaller than the frame")
         if zoom is not None and self._width > _SMALLER * size[0] * zoom:
-            image = cv2.GaussianBlur(image, (0, 0), _SOFTNESS)
-        self._planes = [
-            np.pad(plane, _EDGE, mode="edge") for plane in planes(np.asarray(image, np.uint8))
-        ]
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), _SOFTNESS), np.uint8)
+        self._planes = [np.pad(plane, _EDGE, mode="edge") for plane in planes(image)]
         self._scratch = np.empty((size[0] + _SPARE) * (size[1] + _SPARE), np.uint8)
 
     def over(self, other: Canvas, share: float) -> None:

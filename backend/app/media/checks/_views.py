@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import MediaError
-from app.media.compositor import Plane, planes
+from app.media.compositor import Plane, planes, prepared
 from app.media.timeline import Pose, Segment, Timeline
 
 ACROSS = 96
@@ -108,11 +107,4 @@ def displaced(
 
 
 def _planes(picture: Path) -> tuple[Plane, Plane, Plane]:
-    image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise MediaError(
-            "canvas_unusable",
-            f"The prepared picture {picture.name} can't be read.",
-            "Run the project again from asset_generation.",
-        )
-    return planes(np.asarray(image, np.uint8))
+    return planes(prepared(picture))
